@@ -51,7 +51,7 @@ class CustomGPTError(Exception):
 
     @property
     def resend_safe(self) -> bool:
-        """Whether sending the same prompt again cannot bill it twice, because it was refused or never arrived."""
+        """Whether the same prompt may be sent again: it was refused, or never arrived, and was not billed."""
         return False
 
 
@@ -218,4 +218,4 @@ class ServerError(APIError):
 
 
 class AnswerFailed(APIError):
-    """The service reported an error inside the stream of an answer; `partial_answer` is the text before it."""
+    """The service reported an error inside the stream; `partial_answer` is the text before it."""

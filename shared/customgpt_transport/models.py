@@ -156,7 +156,10 @@ class AgentSettings:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A document of an agent. Citation ids are page ids. `crawl_status`, `index_status`: ok, queued, failed, n/a, limited."""
+    """A document of an agent; citation ids are page ids.
+
+    `crawl_status` and `index_status` are ok, queued, failed, n/a or limited.
+    """
 
     id: int
     url: str | None = None

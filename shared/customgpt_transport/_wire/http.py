@@ -1,7 +1,7 @@
 """A request to send and the response to it, as plain data that no HTTP library knows.
 
-`request(...)` is how every `_wire` module makes one: it fills a path template with values from callers, and no
-value can change the path or the query, whatever is in it.
+`request(...)` is how every `_wire` module makes one: it fills a path template with values from callers, and
+no value can change the path or the query, whatever is in it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from customgpt_transport.errors import ConfigurationError
 Kind: TypeAlias = Literal["repeatable", "prompt", "create"]
 """How often a request may be sent, after the design's retry table.
 
-`repeatable`: sending it twice does no harm (GET, PUT, DELETE; POST of settings, names, user; a new conversation,
-which leaves at worst an empty one behind). `prompt`: answered and billed each time. `create`: makes, uploads or
-starts something each time (agents, sources, replicate, reindex, sync).
+`repeatable`: sending it twice does no harm (GET, PUT, DELETE; POST of settings, names, user; a new
+conversation, which leaves at worst an empty one behind). `prompt`: answered and billed each time. `create`:
+makes, uploads or starts something each time (agents, sources, replicate, reindex, sync).
 """
 
 PathValue: TypeAlias = str | int
@@ -111,8 +111,8 @@ def request(
 ) -> Request:
     """Give a `Request` for `template`, such as `/projects/{project_id}/pages`, filled with `values`.
 
-    Query values that are None are left out, booleans become `true` and `false`. Raises `ConfigurationError` for
-    a value that cannot be one segment of a path.
+    Query values that are None are left out, booleans become `true` and `false`. Raises `ConfigurationError`
+    for a value that cannot be one segment of a path.
     """
     given = values or {}
     pairs = query.items() if isinstance(query, Mapping) else query

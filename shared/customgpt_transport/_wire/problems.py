@@ -1,7 +1,7 @@
 """Answers that are refusals: which error they are, and the sentence that says what to do.
 
-Never raises anything of its own: a body may be the vendor's envelope, Laravel's `{"message", "errors"}`, text,
-HTML, or nothing. Sources: vendor OpenAPI 1.0.0 (error examples); captured Laravel bodies.
+Never raises anything of its own: a body may be the vendor's envelope, Laravel's `{"message", "errors"}`,
+text, HTML, or nothing. Sources: vendor OpenAPI 1.0.0 (error examples); captured Laravel bodies.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def raise_for_status(response: Response) -> None:
     if 300 <= response.status < 400:
         location = response.header("location")
         raise ProtocolError(
-            f"The service answered {response.status} and points to {location or 'nowhere'}: redirects are not "
-            "followed here, because a request would change or the key would travel. Correct base_url.",
+            f"The service answered {response.status} and points to {location or 'nowhere'}: redirects are "
+            "not followed here, because a request would change or the key would travel. Correct base_url.",
             excerpt=response.text,
         )
     if response.status < 400:
@@ -177,9 +177,9 @@ def _json(body: bytes) -> Any:
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
     """Give the seconds that `Retry-After` names, or None when it is absent or not a number or date.
 
-    Whole seconds or an HTTP date (RFC 9110, 10.2.3); a date is measured against the answer's own `Date`, else
-    against `now`. A date in the past is 0. Negative, fractional, nan, inf and garbage are None; more digits than
-    a float can hold are infinity, which no patience reaches.
+    Whole seconds or an HTTP date (RFC 9110, 10.2.3); a date is measured against the answer's own `Date`,
+    else against `now`. A date in the past is 0. Negative, fractional, nan, inf and garbage are None; more
+    digits than a float can hold are infinity, which no patience reaches.
     """
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]+", value, re.ASCII):
