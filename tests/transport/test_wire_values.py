@@ -135,30 +135,30 @@ class TestRecord:
             Record(junk, "agent")
 
 
+def read(row: object) -> object:
+    return row
+
+
 class TestPaginator:
     def test_the_next_page_is_counted_from_the_last_page(self):
-        page = {
-            "current_page": 1,
-            "last_page": 8,
-            "data": [{}],
-            "total": 74,
-            "next_page_url": "https://x/?page=2",
-        }
-        assert Paginated(({},), 2, 74) == paginated(page, "agents")
+        page = {"current_page": 1, "last_page": 8, "data": [{}], "total": 74, "next_page_url": "https://x/"}
+        assert Paginated(({},), 2, 74) == paginated(page, "agents", read)
 
     def test_the_last_page_has_no_next(self):
         page = {"current_page": 8, "last_page": 8, "data": [{}], "total": 74, "next_page_url": None}
-        assert paginated(page, "agents").next_page is None
+        assert paginated(page, "agents", read).next_page is None
 
     def test_without_counts_the_next_address_decides(self):
-        assert paginated({"current_page": "2", "data": [{}], "next_page_url": "x"}, "agents").next_page == 3
-        assert paginated({"data": [{}], "next_page_url": None}, "agents").next_page is None
-        assert paginated({"data": [{}]}, "agents").next_page is None
+        page = {"current_page": "2", "data": [{}], "next_page_url": "https://x/"}
+        assert paginated(page, "agents", read).next_page == 3
+        assert paginated(page | {"next_page_url": None}, "agents", read).next_page is None
+        assert paginated({"data": [{}]}, "agents", read).next_page is None
 
     def test_a_page_without_rows_is_the_last(self):
-        assert paginated({"current_page": 1, "last_page": 9, "data": []}, "agents").next_page is None
+        page = {"current_page": 1, "last_page": 9, "data": []}
+        assert paginated(page, "agents", read).next_page is None
 
-    @pytest.mark.parametrize("junk", [None, "x", {}, {"data": None}, {"data": {}}])
+    @pytest.mark.parametrize("junk", [None, "x", [], {}, {"data": None}, {"data": {}}])
     def test_what_is_no_list_is_a_protocol_error(self, junk):
         with pytest.raises(ProtocolError, match="agents"):
-            paginated(junk, "agents")
+            paginated(junk, "agents", read)

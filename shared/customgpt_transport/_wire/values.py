@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from customgpt_transport.errors import ProtocolError
 
@@ -151,28 +151,27 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Paginated:
-    """One page of a list: its rows as they came, the next page's number (None on the last), rows in all."""
+class Paginated(Generic[T]):
+    """One page of a list: its rows, the next page's number (None on the last), and the rows in all pages."""
 
-    rows: tuple[object, ...]
+    rows: tuple[T, ...]
     next_page: int | None
     total: int | None
 
 
-def paginated(data: object, what: str) -> Paginated:
-    """Read Laravel's paginator; `what` names the list in the `ProtocolError` for anything else.
+def paginated(data: object, what: str, read: Callable[[object], T]) -> Paginated[T]:
+    """Read Laravel's paginator, each row with `read`; `what` names the list in errors.
 
     The next page is counted, never taken from `next_page_url`: that address may name another host. A page
-    without rows is the last one, whatever else it says.
+    without rows is the last one, whatever else it says. Raises `ProtocolError` for anything else.
     """
-    if isinstance(data, list):  # no captured list comes bare; harmless to read as its own only page
-        return Paginated(tuple(data), None, len(data))
-    record = Record(data, f"list of {what}")
-    rows = record.require("data", _rows)
+    record = Record(data, what)
+    rows = tuple(read(row) for row in record.require("data", items))
     page, last = record.take("current_page", integer), record.take("last_page", integer)
     more = page < last if page is not None and last is not None else bool(record.extra.get("next_page_url"))
     return Paginated(rows, (page or 1) + 1 if more and rows else None, record.take("total", integer))
 
 
-def _rows(value: object) -> tuple[object, ...] | None:
+def items(value: object) -> tuple[object, ...] | None:
+    """Give the elements of `value` if it is a list, else None."""
     return tuple(value) if isinstance(value, list) else None
