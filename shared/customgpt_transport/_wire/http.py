@@ -42,6 +42,9 @@ class Body(Protocol):
     def chunks(self) -> Iterator[bytes]:
         """Give the bytes from the start; may read from disk, must close what it opened when it is closed."""
 
+    def sent(self, count: int) -> None:
+        """Hear, on the caller's thread or loop, that `count` bytes of this attempt went to the connection."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
