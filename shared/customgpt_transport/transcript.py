@@ -34,7 +34,7 @@ class Turn:
 def with_transcript(
     turns: Sequence[Turn], question: str, *, max_characters: int = MAX_TRANSCRIPT_CHARACTERS
 ) -> str:
-    """Give the prompt that replays `turns`, oldest first, and then asks `question`; without turns, `question`.
+    """Give the prompt that replays `turns`, oldest first, and then asks `question`: alone without turns.
 
     Turns without text are skipped. When the transcript would be longer than `max_characters`, the oldest
     turns go first and a line says so; of a single turn that is too long by itself, the end is kept. A
