@@ -5,6 +5,7 @@ Fields that every client needs are attributes; whatever else the service sent is
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,14 +19,20 @@ __all__ = [
     "AnswerFinished",
     "Citation",
     "Conversation",
+    "FileInput",
     "Message",
     "MessageEvent",
     "Page",
     "PageMetadata",
     "Source",
+    "Sources",
     "UsageLimits",
     "User",
 ]
+
+
+FileInput: TypeAlias = str | os.PathLike[str] | tuple[str, bytes]
+"""A file to upload: the path of one on disk, or a name with the bytes themselves."""
 
 
 def _extra() -> Any:
@@ -197,6 +204,15 @@ class Source:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    extra: Mapping[str, Any] = _extra()
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """All sources of an agent: its sitemaps, and the one source that all uploaded files belong to."""
+
+    sitemaps: tuple[Source, ...] = ()
+    uploads: Source | None = None
     extra: Mapping[str, Any] = _extra()
 
 
