@@ -1,0 +1,21 @@
+"""The command `customgpt-demo`: nothing but a helpful sentence when an extra is missing."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the demo's command line; exits with 1 and a sentence when it cannot."""
+    try:
+        from customgpt_demo.cli import demo
+    except ModuleNotFoundError as missing:
+        package = (missing.name or "").partition(".")[0]
+        if package.startswith("customgpt"):
+            raise
+        sys.exit(f"customgpt-demo needs {package}: pip install 'customgpt-adapters[all]'")
+    demo(prog_name="customgpt-demo")
+
+
+if __name__ == "__main__":
+    main()

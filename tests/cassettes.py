@@ -1,0 +1,38 @@
+"""How cassettes are recorded and played: the same words for requests and for aiohttp.
+
+A cassette never holds a key, and always names the vendor's host, whoever answered when it was recorded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import vcr
+
+LIBRARY = Path(__file__).resolve().parent.parent / "cassettes"
+VENDOR = "https://app.customgpt.ai"
+
+
+def _name_the_vendor(request: Any) -> Any:
+    """Put the vendor's scheme and host in place of the emulator's, whose port changes from run to run."""
+    parts = urlsplit(request.uri)
+    if parts.hostname in ("127.0.0.1", "localhost"):
+        request.uri = urlunsplit(urlsplit(VENDOR)[:2] + parts[2:])
+    return request
+
+
+def vcr_settings() -> dict[str, Any]:
+    """Give the settings as `vcr.VCR` and pytest-recording take them. Nothing is recorded unless asked."""
+    return {
+        "record_mode": "none",
+        "cassette_library_dir": str(LIBRARY),
+        "path_transformer": vcr.VCR.ensure_suffix(".yaml"),
+        "filter_headers": ["authorization", "user-agent"],
+        "filter_query_parameters": ["external_id"],  # a new one each time
+        "before_record_request": _name_the_vendor,
+        "match_on": ["method", "uri", "body"],
+        "allow_playback_repeats": True,
+        "decode_compressed_response": True,
+    }

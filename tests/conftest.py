@@ -1,0 +1,31 @@
+"""What every test may use: an emulator of its own, and cassettes that play through both HTTP libraries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cassettes import vcr_settings
+
+if TYPE_CHECKING:
+    from customgpt_emulator import Emulator
+
+DOCUMENTS = Path(__file__).with_name("documents")
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """An emulator over `tests/documents`, fresh for each test."""
+    from customgpt_emulator import Emulator
+
+    with Emulator(documents=DOCUMENTS) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def vcr_config() -> dict[str, Any]:
+    """The settings of pytest-recording's cassettes (the standard suites use one)."""
+    return vcr_settings()
