@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 QUESTION ?=
 PYTEST ?= $(BIN)/python -m pytest
 
-.PHONY: demo test check format lint types imports lowest matrix bench browser cassettes clean help
+.PHONY: demo test check format lint types imports lowest extras matrix bench browser cassettes clean help
 
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -46,6 +46,9 @@ imports: $(VENV)/.dev ## who may import whom
 
 lowest: ## the adapters' tests on the lowest supported frameworks
 	$(PYTHON) tests/matrix.py --only lowest --python $(PYTHON)
+
+extras: $(VENV)/.dev ## the wheel with one framework's extra at a time
+	$(BIN)/python tests/extras.py
 
 matrix: ## the tests on every Python from 3.10 to 3.14 found here, lowest and newest frameworks
 	$(PYTHON) tests/matrix.py
