@@ -1,0 +1,88 @@
+"""What the environment says: the only place that reads it. Base URL, proxies and certificates."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies, proxy_bypass
+
+from customgpt_transport.errors import ConfigurationError
+
+API_KEY, PROJECT_ID, BASE_URL = "CUSTOMGPT_API_KEY", "CUSTOMGPT_PROJECT_ID", "CUSTOMGPT_BASE_URL"
+VENDOR_URL = "https://app.customgpt.ai"
+_API = "/api/v1"
+
+
+def variable(name: str) -> str | None:
+    """Give an environment variable without white space around it; None when unset or blank."""
+    return (os.environ.get(name) or "").strip() or None
+
+
+def api_url(given: str, *, allow_http: bool) -> str:
+    """Give the base URL that paths are appended to: with `/api/v1`, without a slash at the end.
+
+    Raises `ConfigurationError` when it is no absolute http(s) address, has credentials, a query or a
+    fragment, or would send the key in clear to another machine.
+    """
+    text = given.strip()
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"base_url {text!r:.200} is not an address: {error}.") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ConfigurationError(
+            f"base_url {text!r:.200} is not an absolute address. Give one such as {VENDOR_URL}."
+        )
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("base_url must not hold a user name or password. Give the key as api_key.")
+    if parts.query or parts.fragment or any(ord(c) <= 32 or ord(c) == 127 or c == "\\" for c in text):
+        raise ConfigurationError(f"base_url {text!r:.200} must not have a query, fragment or white space.")
+    if parts.scheme == "http" and not allow_http and not is_loopback(host):
+        raise ConfigurationError(
+            f"base_url {text!r:.200} would send the API key in clear. Use https://, "
+            "or say ClientOptions(allow_http=True) if that network is yours."
+        )
+    path = parts.path.rstrip("/")
+    if not path.endswith(_API):
+        path += _API
+    address = f"[{host}]" if ":" in host else host
+    if port is not None and port != {"http": 80, "https": 443}[parts.scheme]:
+        address += f":{port}"
+    return urlunsplit((parts.scheme, address, path, "", ""))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` can only be this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def origin(url: str) -> str:
+    """Give scheme, host and port of a URL, the same for equal origins."""
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+
+
+def proxy_for(base_url: str) -> str | None:
+    """Give the proxy that the environment names for `base_url`, or None (none, or `NO_PROXY` excepts it)."""
+    parts = urlsplit(base_url)
+    proxies = getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    if not found or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return found if "://" in found else f"http://{found}"
+
+
+def certificates() -> str | None:
+    """Give the file or folder of CA certificates that the environment names, or None."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        if path := variable(name):
+            return path
+    return None
