@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, Protocol, TypeAlias
 from urllib.parse import quote, urlencode
 
@@ -46,13 +45,33 @@ class Body(Protocol):
         """Hear, on the caller's thread or loop, that `count` bytes of this attempt went to the connection."""
 
 
+class Sink(Protocol):
+    """Where the body of a 2xx goes, piece by piece, instead of into memory.
+
+    `open`, `write` and `close` may touch the disk: the asynchronous client calls them off its loop. What they
+    raise (a full disk) is the caller's to see as it is, never taken for a failure of the connection.
+    """
+
+    def open(self) -> None:
+        """Begin, or begin again for a new attempt: forget what an earlier one wrote."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+
+    def received(self, count: int, total: int | None) -> None:
+        """Hear, on the caller's thread or loop, of `count` bytes so far, of `total` by `Content-Length`."""
+
+    def close(self, *, complete: bool) -> None:
+        """End what `open` began; whatever is not `complete` is thrown away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to send. Made by `request()`; `path` is below the base URL, quoted, with its leading slash.
 
     `template` is the path with names instead of values: what logs and hooks see. `stream` asks for an event
-    stream, which only a stream object opens. `save_to` has the body of a 2xx written to that file, piece by
-    piece, instead of into memory. `location` replaces base URL, path and query (a followed redirect).
+    stream, which only a stream object opens. `save_to` takes the body of a 2xx, piece by piece, instead of
+    memory. `location` replaces base URL, path and query (a followed redirect).
     """
 
     method: str
@@ -64,7 +83,7 @@ class Request:
     body: Body | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     stream: bool = False
-    save_to: Path | None = None
+    save_to: Sink | None = None
     location: str | None = None
 
     def url(self, base_url: str) -> str:
@@ -110,7 +129,7 @@ def request(
     body: Body | None = None,
     headers: Mapping[str, str] | None = None,
     stream: bool = False,
-    save_to: Path | None = None,
+    save_to: Sink | None = None,
 ) -> Request:
     """Give a `Request` for `template`, such as `/projects/{project_id}/pages`, filled with `values`.
 
