@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from customgpt_transport._wire.http import Request, Response, request
+from customgpt_transport._wire.http import Request, Response, Sink, request
 from customgpt_transport._wire.problems import read_data
 from customgpt_transport._wire.values import Paginated, Record, boolean, integer, paginated, text, timestamp
 from customgpt_transport.errors import ConfigurationError
@@ -76,6 +76,11 @@ def update_metadata(project_id: int, page_id: int, fields: dict[str, str | None]
                 f"{name} has {len(value)} characters; the API takes at most {METADATA_CHARACTERS[name]}"
             )
     return request("PUT", _PAGE + "/metadata", {"project_id": project_id, "page_id": page_id}, json=fields)
+
+
+def preview(page_id: int, sink: Sink) -> Request:
+    """Ask for the stored file behind a page (or citation), its bytes into `sink`; no envelope, no agent's id."""
+    return request("GET", "/preview/{page_id}", {"page_id": page_id}, headers={"Accept": "*/*"}, save_to=sink)
 
 
 def parse_pages(response: Response) -> Paginated[Page]:
