@@ -79,7 +79,7 @@ def update_metadata(project_id: int, page_id: int, fields: dict[str, str | None]
 
 
 def preview(page_id: int, sink: Sink) -> Request:
-    """Ask for the stored file behind a page (or citation), its bytes into `sink`; no envelope, no agent's id."""
+    """Ask for the stored file behind a page (or citation), its bytes into `sink`."""
     return request("GET", "/preview/{page_id}", {"page_id": page_id}, headers={"Accept": "*/*"}, save_to=sink)
 
 
