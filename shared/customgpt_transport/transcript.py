@@ -1,8 +1,8 @@
-"""Earlier turns of a conversation, told in one prompt.
+"""Earlier turns of a conversation, written into one prompt.
 
 The API takes no message history: a conversation lives on the server and cannot be edited or branched. A chat
-that continues from turns which the server does not hold therefore starts a new conversation and tells them,
-delimited, before the question. Both adapters tell them through this module, so that the same history gives
+that continues from turns which the server does not hold therefore starts a new conversation and replays them,
+delimited, in front of the question. Both adapters replay through this module, so that the same history gives
 the same prompt whichever framework it came from.
 """
 
@@ -10,56 +10,57 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
-__all__ = ["MAX_HISTORY_CHARACTERS", "SpokenTurn", "Turn", "transcript"]
+__all__ = ["MAX_TRANSCRIPT_CHARACTERS", "Turn", "with_transcript"]
 
-MAX_HISTORY_CHARACTERS = 24_000
-"""How much of the past is told unless said otherwise; the service documents no limit for a prompt."""
+MAX_TRANSCRIPT_CHARACTERS = 24_000
+"""How much of the past is replayed at most; the service documents no limit for a prompt."""
 
-_OPEN, _CLOSE = "<conversation_so_far>", "</conversation_so_far>"
-_LEFT_OUT = "[earlier messages left out]"
-
-
-class Turn(Protocol):
-    """What one side said. `label` is shown as it is, for example "User" or "Assistant"."""
-
-    @property
-    def label(self) -> str:
-        """Who spoke."""
-
-    @property
-    def text(self) -> str:
-        """What was said."""
+_OPEN = "<conversation>"
+_CLOSE = "</conversation>"
+_OMITTED = "[earlier turns left out]"
+_LEAD_IN = "This is our conversation so far:"
+_HAND_OVER = "Continue it by answering this message:"
 
 
 @dataclass(frozen=True, slots=True)
-class SpokenTurn:
-    """The plainest `Turn`."""
+class Turn:
+    """What one side said. `speaker` is shown as it is, for example "User" or "Assistant"."""
 
-    label: str
+    speaker: str
     text: str
 
 
-def transcript(turns: Sequence[Turn], question: str, max_characters: int = MAX_HISTORY_CHARACTERS) -> str:
-    """Give a prompt that tells the conversation so far, oldest turn first, and then asks `question`.
+def with_transcript(
+    turns: Sequence[Turn], question: str, *, max_characters: int = MAX_TRANSCRIPT_CHARACTERS
+) -> str:
+    """Give the prompt that replays `turns`, oldest first, and then asks `question`: alone without turns.
 
-    At most `max_characters` of the turns' text are told, the newest; what was left out is said. Of a newest
-    turn that is too long by itself the end is told. Without turns, or with 0 characters, the prompt is the
-    question. A closing delimiter inside a turn is defused: no turn can pretend to be what comes after.
+    Turns without text are skipped. When the transcript would be longer than `max_characters`, the oldest
+    turns go first and a line says so; of a newest turn that is too long by itself, the end is kept. With 0
+    characters nothing is replayed. A delimiter inside a turn is defused, so that no turn can pretend to be
+    what follows the transcript.
     """
-    spoken = [turn for turn in turns if turn.text.strip()]
-    if not spoken or max_characters <= 0:
+    if max_characters <= 0:
         return question
-    told: list[str] = []
+    turns_with_text = [turn for turn in turns if turn.text.strip()]
+    lines = [f"{turn.speaker}: {_defused(turn.text.strip())}" for turn in turns_with_text]
+    if not lines:
+        return question
+    kept: list[str] = []
     room = max_characters
-    for turn in reversed(spoken):
-        if len(turn.text) > room:
-            if not told:
-                told.append(f"{turn.label}: …{turn.text[-room:]}")
-            told.append(_LEFT_OUT)
+    for line in reversed(lines):
+        if len(line) > room:
             break
-        told.append(f"{turn.label}: {turn.text}")
-        room -= len(turn.text)
-    history = "\n".join(reversed(told)).replace(_CLOSE, "</ conversation_so_far>")
-    return f"{_OPEN}\n{history}\n{_CLOSE}\n\n{question}"
+        kept.insert(0, line)
+        room -= len(line) + 1
+    if not kept:
+        newest = turns_with_text[-1]
+        kept = [f"{newest.speaker}: …{_defused(newest.text.strip()[-max_characters:])}"]
+    if len(kept) < len(lines) or kept[0] != lines[0]:
+        kept.insert(0, _OMITTED)
+    return "\n".join([_LEAD_IN, _OPEN, *kept, _CLOSE, "", _HAND_OVER, question])
+
+
+def _defused(text: str) -> str:
+    return text.replace(_CLOSE, "<\\/conversation>").replace(_OPEN, "<\\conversation>")
