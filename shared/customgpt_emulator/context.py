@@ -1,0 +1,35 @@
+"""What all requests share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aiohttp import web
+
+from customgpt_emulator.clock import Clock
+from customgpt_emulator.faults import Faults
+from customgpt_emulator.journal import Journal
+from customgpt_emulator.library import Library
+from customgpt_emulator.store import Store
+from customgpt_emulator.switches import Switches
+
+__all__ = ["CONTEXT", "Context"]
+
+
+@dataclass
+class Context:
+    """The emulator's parts, as the request handlers see them."""
+
+    api_key: str
+    store: Store
+    library: Library
+    clock: Clock
+    switches: Switches = field(default_factory=Switches)
+    faults: Faults = field(default_factory=Faults)
+    journal: Journal = field(default_factory=Journal)
+    documents: Path | None = None
+    """The documents folder, from which the files of its pages are served."""
+
+
+CONTEXT = web.AppKey("context", Context)

@@ -1,0 +1,211 @@
+"""The emulator for Python code: a server in a thread of its own, over a folder of documents."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+
+from aiohttp import web
+
+from customgpt_emulator.clock import Clock
+from customgpt_emulator.context import Context
+from customgpt_emulator.faults import Faults
+from customgpt_emulator.folder import Folder, Skipped, sync
+from customgpt_emulator.journal import Journal
+from customgpt_emulator.library import Library
+from customgpt_emulator.server import make_app
+from customgpt_emulator.store import Store
+from customgpt_emulator.switches import Switches
+
+__all__ = ["Emulator"]
+
+SHUTDOWN = 0.1  # seconds that requests in flight have when the emulator closes
+
+
+class Emulator:
+    """The CustomGPT API on this machine.
+
+    ```python
+    with Emulator(documents="docs") as emulator:
+        ...  # emulator.base_url, emulator.api_key, emulator.project_id
+    ```
+
+    `documents`: the folder that the first agent answers from; without one the agent has no pages yet.
+    `host`, `port`: where to listen; loopback and a free port unless asked otherwise.
+    `api_key`: the key to accept; a fresh one unless given. `seed`: the same requests get the same bytes, with
+    ids, session ids and clock fixed. `state`: an SQLite file that keeps everything across restarts.
+    `switches`: behaviour where the service is unknown. `progress`: called with (done, of all) while indexing.
+
+    `start` raises `FileNotFoundError` or `NotADirectoryError` for a missing folder and `OSError` for a port
+    that is taken. Files that could not be read are listed in `skipped`.
+    """
+
+    def __init__(
+        self,
+        documents: str | os.PathLike[str] | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        api_key: str | None = None,
+        seed: int | None = None,
+        state: str | os.PathLike[str] | None = None,
+        switches: Switches | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.api_key = api_key or f"{secrets.randbelow(9000) + 1000}|{secrets.token_urlsafe(30)}"
+        self.switches = switches or Switches()
+        self.faults = Faults()
+        self.journal = Journal()
+        self.skipped: list[Skipped] = []
+        self._folder = None if documents is None else Folder(Path(documents).resolve())
+        self._host = host
+        self._port = port
+        self._clock = Clock(seed)
+        self._state = None if state is None else Path(state)
+        self._progress = progress
+        self._project_id = 0
+        self._address: tuple[str, int] | None = None
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._context: Context | None = None
+
+    @property
+    def base_url(self) -> str:
+        """The root, `http://127.0.0.1:PORT`, without `/api/v1`."""
+        if self._address is None:
+            raise RuntimeError("the emulator is not running: use it as a context manager, or call start()")
+        host, port = self._address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def project_id(self) -> int:
+        """The agent that answers from the documents folder."""
+        if self._address is None:
+            raise RuntimeError("the emulator is not running: use it as a context manager, or call start()")
+        return self._project_id
+
+    def start(self) -> Emulator:
+        """Index the documents and begin to serve; returns when requests are accepted. Twice is once."""
+        if self._thread is not None:
+            return self
+        if self._folder is not None:
+            self._folder.check()
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=self._run, args=(ready,), name="customgpt-emulator", daemon=True
+        )
+        self._thread.start()
+        try:
+            ready.result()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Stop serving, and end the thread. Twice is once."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        loop, stop = self._loop, self._stop
+        if loop is not None and stop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        self._address = None
+
+    def reset(self) -> None:
+        """Back to the beginning: only the documents remain, ids begin again, journal and faults are empty."""
+        loop, context = self._loop, self._context
+        if self._thread is None or loop is None or context is None:
+            raise RuntimeError("the emulator is not running: use it as a context manager, or call start()")
+        asyncio.run_coroutine_threadsafe(self._reset(context), loop).result()
+
+    def __enter__(self) -> Emulator:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        where = self.base_url if self._address is not None else "not running"
+        return f"<Emulator {where}>"
+
+    # All below runs in the emulator's own thread.
+
+    def _run(self, ready: Future[None]) -> None:
+        try:
+            asyncio.run(self._serve(ready))
+        except BaseException as error:  # it belongs to whoever called start()
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    async def _serve(self, ready: Future[None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        store = Store(self._state)
+        try:
+            self._context = Context(
+                self.api_key,
+                store,
+                Library(store),
+                self._clock,
+                self.switches,
+                self.faults,
+                self.journal,
+                self._folder.root if self._folder is not None else None,
+            )
+            self._index(self._context)
+            runner = web.AppRunner(
+                make_app(self._context), handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN
+            )
+            await runner.setup()
+            try:
+                await web.TCPSite(runner, self._host, self._port).start()
+                self._address = runner.addresses[0][:2]
+                ready.set_result(None)
+                await self._stop.wait()
+            finally:
+                await runner.cleanup()
+        finally:
+            store.close()
+
+    async def _reset(self, context: Context) -> None:
+        context.journal.clear()
+        context.faults.clear()
+        context.clock.reset()
+        context.store.clear()
+        self._index(context)
+
+    def _index(self, context: Context) -> None:
+        """Make the first agent, or find it in the state file; bring its pages up to date with the folder."""
+        store, now = context.store, context.clock.now()
+        known = store.fact("agent")
+        if known is None or store.agent(int(known)) is None:
+            name = self._folder.root.name if self._folder is not None else "Emulated agent"
+            with store.transaction():
+                self._project_id = store.add_agent(name or "Documents", context.clock.slug(), now)
+                source = {"project_id": self._project_id, "type": "upload", "settings": "[]"}
+                source_id = store.insert("sources", {**source, "created_at": now, "updated_at": now})
+                store.set_fact("agent", str(self._project_id))
+                store.set_fact("source", str(source_id))
+        self._project_id = int(store.fact("agent") or 0)
+        if self._folder is not None:
+            self.skipped = sync(
+                self._folder,
+                store,
+                context.library,
+                project_id=self._project_id,
+                source_id=int(store.fact("source") or 0),
+                now=now,
+                progress=self._progress,
+            )

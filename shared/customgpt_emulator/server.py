@@ -1,0 +1,114 @@
+"""The application: its routes, and the one gate that every request passes."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from customgpt_emulator import routes_agents, routes_conversations, routes_messages, routes_pages
+from customgpt_emulator.bodies import read_body
+from customgpt_emulator.call import Call, Route
+from customgpt_emulator.context import CONTEXT, Context
+from customgpt_emulator.errors import ApiError, unauthenticated
+
+__all__ = ["ROUTES", "make_app"]
+
+logger = logging.getLogger("customgpt_emulator")
+LARGEST_BODY = 110 * 2**20  # files may have 100 MB each (vendor docs)
+
+ROUTES: tuple[Route, ...] = (
+    *routes_agents.ROUTES,
+    *routes_conversations.ROUTES,
+    *routes_messages.ROUTES,
+    *routes_pages.ROUTES,
+)
+
+
+def make_app(context: Context) -> web.Application:
+    """The emulator as an aiohttp application."""
+    app = web.Application(client_max_size=LARGEST_BODY)
+    app[CONTEXT] = context
+    for route in ROUTES:
+        app.router.add_route(route.method, "/api/v1" + route.path, _gate(route), name=route.name)
+    app.router.add_route("*", "/{rest:.*}", _gate(None))
+    app.on_response_prepare.append(_common_headers)
+    return app
+
+
+def _gate(route: Route | None) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """What every request passes: journal, key, body, faults, handler, refusals, in this order."""
+    endpoint, handler = (route.name, route.handler) if route else (None, _uncovered)
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        context = request.app[CONTEXT]
+        context.clock.tick()
+        entry = context.journal.open(request, context.clock.now(), endpoint)
+        call = Call(context, request, entry)
+        try:
+            _check_key(request, context.api_key)
+            call.body = await read_body(request)
+            entry.take_body(call.body)
+            call.fault = context.faults.take(endpoint, request)
+            if call.fault is not None:
+                entry.fault = call.fault.name
+                early = await call.fault.before(request)
+                if early is not None:
+                    entry.status = early.status
+                    return early
+            response = await handler(call)
+        except ApiError as error:
+            response = call.json(error.body(call.url), error.status)
+        except web.HTTPException as error:
+            response = call.json(ApiError(error.status, error.reason).body(call.url), error.status)
+        except (ConnectionError, TimeoutError):
+            entry.disconnected = True
+            raise
+        except Exception:
+            logger.exception("%s %s failed", request.method, request.path)
+            if entry.status is not None:
+                raise  # the answer has begun: the connection is closed
+            response = call.json(ApiError(500, "Internal Server Error").body(call.url), 500)
+        entry.status = response.status
+        return response
+
+    return handle
+
+
+async def _uncovered(call: Call) -> web.StreamResponse:
+    """405 where another method would do; 501 for what the emulator does not cover."""
+    request, allowed = call.request, set[str]()
+    for resource in request.app.router.resources():
+        if resource.name is not None:
+            allowed |= (await resource.resolve(request))[1]
+    if allowed:
+        raise ApiError(
+            405,
+            f"The {request.method} method is not supported for this route. "
+            f"Supported methods: {', '.join(sorted(allowed))}.",
+        )
+    raise ApiError(501, f"{request.method} {request.path} is not covered by the emulator.")
+
+
+def _check_key(request: web.Request, api_key: str) -> None:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    given = key.strip().encode("utf-8", "surrogateescape")
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given, api_key.encode()):
+        raise unauthenticated()
+
+
+async def _common_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers that every captured answer has."""
+    response.headers.update(
+        {
+            "Server": "customgpt-emulator",
+            "Cache-Control": "no-cache, private",
+            "X-RateLimit-Limit": "60",
+            "X-RateLimit-Remaining": "59",
+            "Access-Control-Allow-Origin": "*",
+            "X-XSS-Protection": "1; mode=block",
+            "X-Content-Type-Options": "nosniff",
+        }
+    )

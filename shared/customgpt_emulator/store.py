@@ -1,0 +1,259 @@
+"""What the emulator remembers, in SQLite: in memory, or in a file that survives it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Store"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS agents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, settings TEXT NOT NULL DEFAULT '{}',
+    is_shared INTEGER NOT NULL DEFAULT 0, slug TEXT NOT NULL, are_licenses_allowed INTEGER NOT NULL DEFAULT 0,
+    created_at REAL NOT NULL, updated_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS sources (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, project_id INTEGER NOT NULL REFERENCES agents ON DELETE CASCADE,
+    type TEXT NOT NULL, settings TEXT NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS sources_of_agent ON sources (project_id);
+CREATE TABLE IF NOT EXISTS pages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, project_id INTEGER NOT NULL REFERENCES agents ON DELETE CASCADE,
+    source_id INTEGER NOT NULL REFERENCES sources ON DELETE CASCADE,
+    key TEXT NOT NULL, url TEXT, is_file INTEGER NOT NULL, is_file_kept INTEGER NOT NULL, filename TEXT,
+    filesize INTEGER NOT NULL, digest TEXT NOT NULL, stamp TEXT, data BLOB, words INTEGER NOT NULL,
+    failure TEXT, ready_at REAL NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS pages_of_agent ON pages (project_id);
+CREATE INDEX IF NOT EXISTS pages_of_source ON pages (source_id);
+CREATE TABLE IF NOT EXISTS metadata (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, page_id INTEGER NOT NULL UNIQUE REFERENCES pages ON DELETE CASCADE,
+    title TEXT, url TEXT, description TEXT, image TEXT, created_at REAL NOT NULL, updated_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS conversations (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, project_id INTEGER NOT NULL REFERENCES agents ON DELETE CASCADE,
+    session_id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS conversations_of_agent ON conversations (project_id);
+CREATE TABLE IF NOT EXISTS messages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation_id INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
+    prompt TEXT NOT NULL, answer TEXT NOT NULL, citations TEXT NOT NULL, external_id TEXT NOT NULL,
+    user_ip TEXT, user_agent TEXT, request_source TEXT NOT NULL,
+    reaction TEXT, feedback_at REAL, feedback_updated_at REAL,
+    created_at REAL NOT NULL, updated_at REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS messages_of_conversation ON messages (conversation_id);
+"""
+
+# Each kind of id has its own range: a client that takes one for another finds nothing, not something else.
+_FIRST_IDS = {
+    "agents": 1001,
+    "sources": 1601,
+    "pages": 12001,
+    "metadata": 301,
+    "conversations": 40001,
+    "messages": 700001,
+}
+_TABLES = ("messages", "conversations", "metadata", "pages", "sources", "agents", "facts")
+
+
+class Store:
+    """Rows in and out. Belongs to one thread: the emulator's.
+
+    With a file, the journal mode is WAL: what was committed survives the end of the process at any moment.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.db = sqlite3.connect(
+            ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
+        )
+        self.db.row_factory = sqlite3.Row
+        if path is not None:
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = NORMAL")
+        self.db.execute("PRAGMA foreign_keys = ON")
+        self.db.executescript(_SCHEMA)
+        self._set_sequences()
+
+    def close(self) -> None:
+        """Close the database."""
+        self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Inside another transaction it is a part of that one."""
+        if self.db.in_transaction:
+            yield
+            return
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    def clear(self) -> None:
+        """Forget everything; ids begin again."""
+        with self.transaction():
+            for (number,) in self.db.execute("SELECT id FROM agents").fetchall():
+                self.db.execute(f"DROP TABLE IF EXISTS passages_{number:d}")
+            for table in _TABLES:
+                self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of ours
+            self.db.execute("DELETE FROM sqlite_sequence")
+            self._set_sequences()
+
+    def clear_talk(self) -> None:
+        """Forget conversations and messages; their ids begin again."""
+        with self.transaction():
+            self.db.execute("DELETE FROM messages")
+            self.db.execute("DELETE FROM conversations")
+            self.db.execute("DELETE FROM sqlite_sequence WHERE name IN ('messages', 'conversations')")
+            self._set_sequences()
+
+    def _set_sequences(self) -> None:
+        for table, first in _FIRST_IDS.items():
+            self.db.execute(
+                "INSERT INTO sqlite_sequence (name, seq) SELECT ?, ? "
+                "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?)",
+                (table, first - 1, table),
+            )
+
+    # Small words for what the queries below have in common.
+
+    def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        """The first row, or None."""
+        row: sqlite3.Row | None = self.db.execute(sql, values).fetchone()
+        return row
+
+    def row(self, table: str, column: str, value: int) -> sqlite3.Row:
+        """The row that must be there; raises `LookupError` when it is not."""
+        row = self.one(f"SELECT * FROM {table} WHERE {column} = ?", value)  # noqa: S608 - names of ours
+        if row is None:
+            raise LookupError(f"no row of {table} with {column} {value}")
+        return row
+
+    def all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        """All rows."""
+        return self.db.execute(sql, values).fetchall()
+
+    def count(self, sql: str, *values: Any) -> int:
+        """The first column of the first row."""
+        return int(self.db.execute(sql, values).fetchone()[0])
+
+    def insert(self, table: str, values: Mapping[str, Any]) -> int:
+        """Add a row; gives its id."""
+        names = ", ".join(values)
+        marks = ", ".join("?" * len(values))
+        cursor = self.db.execute(
+            f"INSERT INTO {table} ({names}) VALUES ({marks})",  # noqa: S608 - names of ours
+            tuple(values.values()),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def update(self, table: str, number: int, values: Mapping[str, Any]) -> None:
+        """Change a row."""
+        names = ", ".join(f"{name} = ?" for name in values)
+        self.db.execute(f"UPDATE {table} SET {names} WHERE id = ?", (*values.values(), number))  # noqa: S608 - names of ours
+
+    def fact(self, name: str) -> str | None:
+        """A remembered value of the emulator itself."""
+        row = self.one("SELECT value FROM facts WHERE name = ?", name)
+        return None if row is None else str(row["value"])
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Remember a value of the emulator itself."""
+        self.db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
+
+    def listed(
+        self,
+        table: str,
+        where: str,
+        values: Sequence[Any],
+        *,
+        page: int,
+        per_page: int,
+        order: str,
+        by: str = "id",
+    ) -> tuple[list[sqlite3.Row], int]:
+        """One page of a list, and how many rows there are in all. All but `values` are words of ours."""
+        total = self.count(f"SELECT COUNT(*) FROM {table} WHERE {where}", *values)  # noqa: S608 - names of ours
+        # A page number beyond SQLite's integers is beyond the list as well.
+        skip = min((page - 1) * per_page, 2**62)
+        rows = self.all(
+            f"SELECT * FROM {table} WHERE {where} ORDER BY {by} {order}, id {order} LIMIT ? OFFSET ?",  # noqa: S608 - names of ours
+            *values,
+            per_page,
+            skip,
+        )
+        return rows, total
+
+    # Agents
+
+    def agent(self, project_id: int) -> sqlite3.Row | None:
+        """The agent, or None."""
+        if abs(project_id) >= 2**63:
+            return None
+        return self.one("SELECT * FROM agents WHERE id = ?", project_id)
+
+    def add_agent(self, name: str, slug: str, now: float) -> int:
+        """Make an agent with an empty index."""
+        with self.transaction():
+            number = self.insert(
+                "agents",
+                {"name": name, "slug": slug, "created_at": now, "updated_at": now},
+            )
+            self.db.execute(
+                f"CREATE VIRTUAL TABLE passages_{number:d} USING fts5 "
+                "(text, heading, title, tokenize = 'unicode61 remove_diacritics 2')"
+            )
+        return number
+
+    def delete_agent(self, project_id: int) -> None:
+        """Delete an agent and all that belongs to it."""
+        with self.transaction():
+            self.db.execute(f"DROP TABLE IF EXISTS passages_{project_id:d}")
+            self.db.execute("DELETE FROM agents WHERE id = ?", (project_id,))
+
+    def settings(self, project_id: int) -> dict[str, Any]:
+        """The settings that were changed from their defaults."""
+        row = self.one("SELECT settings FROM agents WHERE id = ?", project_id)
+        stored: dict[str, Any] = json.loads(row["settings"]) if row else {}
+        return stored
+
+    # Conversations and messages
+
+    def conversation(self, project_id: int, session_id: str) -> sqlite3.Row | None:
+        """The conversation, if it is this agent's."""
+        return self.one(
+            "SELECT * FROM conversations WHERE project_id = ? AND session_id = ?", project_id, session_id
+        )
+
+    def add_conversation(self, project_id: int, session_id: str, name: str, now: float) -> sqlite3.Row:
+        """Begin a conversation."""
+        values = {"project_id": project_id, "session_id": session_id, "name": name}
+        number = self.insert("conversations", {**values, "created_at": now, "updated_at": now})
+        return self.row("conversations", "id", number)
+
+    def message(self, conversation_id: int, prompt_id: int) -> sqlite3.Row | None:
+        """One prompt with its answer."""
+        if abs(prompt_id) >= 2**63:
+            return None
+        return self.one(
+            "SELECT * FROM messages WHERE conversation_id = ? AND id = ?", conversation_id, prompt_id
+        )
+
+    def add_message(self, values: Mapping[str, Any], now: float) -> sqlite3.Row:
+        """Store a finished answer; committed when this returns."""
+        number = self.insert("messages", {**values, "created_at": now, "updated_at": now})
+        return self.row("messages", "id", number)
+
+    def prompts(self, conversation_id: int, newest: int) -> list[str]:
+        """The newest prompts of a conversation, newest first."""
+        rows = self.all(
+            "SELECT prompt FROM messages WHERE conversation_id = ? ORDER BY id DESC LIMIT ?",
+            conversation_id,
+            newest,
+        )
+        return [str(row["prompt"]) for row in rows]
