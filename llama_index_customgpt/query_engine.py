@@ -1,0 +1,189 @@
+"""CustomGPTQueryEngine: one question, one answer, with its sources."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from llama_index.core.base.base_query_engine import BaseQueryEngine
+from llama_index.core.base.response.schema import RESPONSE_TYPE, Response
+from llama_index.core.callbacks.base import CallbackManager
+from llama_index.core.callbacks.schema import CBEventType, EventPayload
+from llama_index.core.instrumentation.events.synthesis import SynthesizeEndEvent, SynthesizeStartEvent
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.prompts.mixin import PromptMixinType
+from llama_index.core.schema import NodeWithScore, QueryBundle
+
+from customgpt_transport.options import PromptSettings
+from llama_index_customgpt._asking import Answer, Asker, Question
+from llama_index_customgpt._clients import Clients, UsesClients
+from llama_index_customgpt._questions import CustomGPTQueryBundle, question_of
+from llama_index_customgpt._tracing import StreamSpan
+from llama_index_customgpt.nodes import DEFAULT_SCORE
+from llama_index_customgpt.responses import CustomGPTAsyncStreamingResponse, CustomGPTStreamingResponse
+
+if TYPE_CHECKING:
+    from customgpt_transport import AsyncClient, Client, ClientOptions
+    from llama_index_customgpt.tool import CustomGPTQueryEngineTool
+
+__all__ = ["CustomGPTQueryBundle", "CustomGPTQueryEngine"]
+
+
+class CustomGPTQueryEngine(UsesClients, BaseQueryEngine):
+    """Asks a CustomGPT.ai agent; the pages it cites are the source nodes.
+
+    `api_key`, `base_url` and `project_id` fall back to CUSTOMGPT_API_KEY, CUSTOMGPT_BASE_URL and
+    CUSTOMGPT_PROJECT_ID. Each query is a new conversation; with `session_id` all are asked in that one, one
+    at a time. `streaming=True` answers with a `CustomGPTStreamingResponse` (async: its async twin), which
+    sends the prompt when it is first read. `settings` are the agent's prompt settings for every query;
+    `CustomGPTQueryBundle` sets them for one. `score` is what every node gets: the API gives none (see
+    `llama_index_customgpt.nodes`). `node_postprocessors` see the cited pages before you do.
+
+    `response.metadata` has `session_id`, `prompt_id`, `project_id`, `external_id` and, under each node's id,
+    its metadata. A query costs one prompt. Needs no LLM. Does no I/O when made; pickles; one instance serves
+    many threads and event loops at once.
+
+    Raises the transport's typed errors (`customgpt_transport.errors`), `ConfigurationError` when made.
+    """
+
+    def __init__(
+        self,
+        project_id: int | str | None = None,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        streaming: bool = False,
+        session_id: str | None = None,
+        settings: PromptSettings | None = None,
+        node_postprocessors: Sequence[BaseNodePostprocessor] = (),
+        score: float | None = DEFAULT_SCORE,
+        timeout: float | None = None,
+        client_options: ClientOptions | None = None,
+        client: Client | None = None,
+        async_client: AsyncClient | None = None,
+        callback_manager: CallbackManager | None = None,
+    ) -> None:
+        super().__init__(callback_manager)
+        self._clients = Clients(
+            api_key=api_key,
+            base_url=base_url,
+            project_id=project_id,
+            timeout=timeout,
+            client_options=client_options,
+            client=client,
+            async_client=async_client,
+        )
+        self._asker = Asker(self._clients, score=score, node_postprocessors=node_postprocessors)
+        self.streaming = streaming
+        self.session_id = session_id
+        self.settings = settings
+
+    def as_tool(
+        self,
+        name: str | None = None,
+        description: str | None = None,
+        *,
+        return_direct: bool = False,
+    ) -> CustomGPTQueryEngineTool:
+        """Give the engine as a tool for agents; `acall` never blocks the event loop, streaming or not."""
+        from llama_index_customgpt.tool import CustomGPTQueryEngineTool
+
+        return CustomGPTQueryEngineTool.from_defaults(
+            self, name=name, description=description, return_direct=return_direct
+        )
+
+    def _get_prompt_modules(self) -> PromptMixinType:
+        return {}
+
+    def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
+        question = question_of(query_bundle, self.settings, self.session_id)
+        with self.callback_manager.event(
+            CBEventType.QUERY, payload={EventPayload.QUERY_STR: query_bundle.query_str}
+        ) as event:
+            response: RESPONSE_TYPE
+            if self.streaming:
+                listener = _QueryListener(StreamSpan(self, question.asked), question)
+                source = self._asker.tokens(question, listener)
+                response = CustomGPTStreamingResponse(source, metadata=self._known(question))
+                listener.writes_to(response)
+            else:
+                response = _whole(self._asker.ask(question))
+            event.on_end(payload={EventPayload.RESPONSE: response})
+        return response
+
+    async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
+        question = question_of(query_bundle, self.settings, self.session_id)
+        with self.callback_manager.event(
+            CBEventType.QUERY, payload={EventPayload.QUERY_STR: query_bundle.query_str}
+        ) as event:
+            response: RESPONSE_TYPE
+            if self.streaming:
+                listener = _QueryListener(StreamSpan(self, question.asked), question)
+                source = self._asker.atokens(question, listener)
+                response = CustomGPTAsyncStreamingResponse(source, metadata=self._known(question))
+                listener.writes_to(response)
+            else:
+                response = _whole(await self._asker.aask(question))
+            event.on_end(payload={EventPayload.RESPONSE: response})
+        return response
+
+    def _known(self, question: Question) -> dict[str, Any]:
+        known: dict[str, Any] = {"project_id": self._clients.agent}
+        if question.session_id is not None:
+            known["session_id"] = question.session_id
+        return known
+
+
+class _QueryListener:
+    """Writes what comes late into the response, and reports the stream to its span.
+
+    The response is held weakly: it holds the stream, and dropping it must hang up at once. Its list and dict
+    are held as they were, so that they fill up even for a caller who kept only them.
+    """
+
+    wants_tokens = False
+
+    def __init__(self, span: StreamSpan, question: Question) -> None:
+        self._span = span
+        self._question = question
+        self._nodes: list[NodeWithScore] = []
+        self._metadata: dict[str, Any] = {}
+
+    def writes_to(self, response: CustomGPTStreamingResponse | CustomGPTAsyncStreamingResponse) -> None:
+        self._response = weakref.ref(response)
+        self._nodes = response.source_nodes
+        self._metadata = response.metadata or {}
+
+    def asked(self) -> None:
+        self._span.enter(SynthesizeStartEvent(query=self._question.asked))
+
+    def opened(self, session_id: str) -> None:
+        self._write({"session_id": session_id})
+
+    def token(self, text: str) -> None:
+        """Nobody is told: an event per token would cost more than the token."""
+
+    def finished(self, answer: Answer) -> None:
+        self._nodes.extend(answer.nodes)
+        self._write(answer.metadata())
+        self._end(_whole(answer))
+
+    def failed(self, error: Exception, partial_answer: str) -> None:
+        self._span.drop(error)
+
+    def left(self, partial_answer: str) -> None:
+        self._end(Response(partial_answer, [], dict(self._metadata)))
+
+    def _end(self, whole: Response) -> None:
+        self._span.exit(whole, SynthesizeEndEvent(query=self._question.asked, response=whole))
+
+    def _write(self, entries: dict[str, Any]) -> None:
+        response = self._response()
+        if response is not None and response.metadata is not self._metadata:  # somebody put another there
+            response.metadata = {**(response.metadata or {}), **entries}
+        self._metadata.update(entries)
+
+
+def _whole(answer: Answer) -> Response:
+    return Response(answer.message.answer, answer.nodes, answer.metadata())

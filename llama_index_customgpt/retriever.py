@@ -1,0 +1,88 @@
+"""CustomGPTRetriever: the pages that an agent cites for a question."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.callbacks.base import CallbackManager
+from llama_index.core.postprocessor.types import BaseNodePostprocessor
+from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+
+from customgpt_transport.options import PromptSettings
+from llama_index_customgpt._asking import Answer, Asker
+from llama_index_customgpt._clients import Clients, UsesClients
+from llama_index_customgpt._questions import question_of
+from llama_index_customgpt.nodes import DEFAULT_SCORE
+
+if TYPE_CHECKING:
+    from customgpt_transport import AsyncClient, Client, ClientOptions
+
+__all__ = ["CustomGPTRetriever"]
+
+
+class CustomGPTRetriever(UsesClients, BaseRetriever):
+    """Gives the pages that a CustomGPT.ai agent cites when it is asked, at most `similarity_top_k` of them.
+
+    The API has no search: each retrieval asks the agent, in a new conversation, and costs one prompt. With
+    `include_answer=True` the first node is the agent's answer itself (its id is `answer-PROMPT_ID`, its
+    metadata has `kind: "answer"`, session and prompt id), so that the prompt is not paid for twice. The other
+    arguments are those of `CustomGPTQueryEngine`; nodes are as `llama_index_customgpt.nodes` says.
+    """
+
+    def __init__(
+        self,
+        project_id: int | str | None = None,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        similarity_top_k: int | None = None,
+        include_answer: bool = False,
+        settings: PromptSettings | None = None,
+        node_postprocessors: Sequence[BaseNodePostprocessor] = (),
+        score: float | None = DEFAULT_SCORE,
+        timeout: float | None = None,
+        client_options: ClientOptions | None = None,
+        client: Client | None = None,
+        async_client: AsyncClient | None = None,
+        callback_manager: CallbackManager | None = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(callback_manager=callback_manager, verbose=verbose)
+        self._clients = Clients(
+            api_key=api_key,
+            base_url=base_url,
+            project_id=project_id,
+            timeout=timeout,
+            client_options=client_options,
+            client=client,
+            async_client=async_client,
+        )
+        self._asker = Asker(self._clients, score=score, node_postprocessors=node_postprocessors)
+        self.similarity_top_k = similarity_top_k
+        self.include_answer = include_answer
+        self.settings = settings
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return self._nodes(self._asker.ask(question_of(query_bundle, self.settings)))
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        return self._nodes(await self._asker.aask(question_of(query_bundle, self.settings)))
+
+    def _nodes(self, answer: Answer) -> list[NodeWithScore]:
+        pages = answer.nodes[: self.similarity_top_k]
+        return [self._answer_node(answer), *pages] if self.include_answer else pages
+
+    def _answer_node(self, answer: Answer) -> NodeWithScore:
+        message = answer.message
+        metadata = {"kind": "answer", "session_id": message.session_id, "prompt_id": message.prompt_id}
+        metadata = {key: value for key, value in metadata.items() if value is not None}
+        node = TextNode(
+            id_=f"answer-{message.prompt_id or message.session_id}",
+            text=message.answer,
+            metadata=metadata,
+            excluded_llm_metadata_keys=list(metadata),
+            excluded_embed_metadata_keys=list(metadata),
+        )
+        return NodeWithScore(node=node, score=self._asker.score)
