@@ -22,6 +22,7 @@ from customgpt_emulator.library import Library
 from customgpt_emulator.server import make_app
 from customgpt_emulator.store import Store
 from customgpt_emulator.switches import Switches
+from customgpt_emulator.watching import Watcher
 
 __all__ = ["Emulator"]
 
@@ -40,6 +41,7 @@ class Emulator:
     `host`, `port`: where to listen; loopback and a free port unless asked otherwise.
     `api_key`: the key to accept; a fresh one unless given. `seed`: the same requests get the same bytes, with
     ids, session ids and clock fixed. `state`: an SQLite file that keeps everything across restarts.
+    `watch`: index documents anew when they change, while serving (needs the extra `emulator`).
     `switches`: behaviour where the service is unknown. `progress`: called with (done, of all) while indexing.
 
     `start` raises `FileNotFoundError` or `NotADirectoryError` for a missing folder and `OSError` for a port
@@ -55,6 +57,7 @@ class Emulator:
         api_key: str | None = None,
         seed: int | None = None,
         state: str | os.PathLike[str] | None = None,
+        watch: bool = False,
         switches: Switches | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -63,7 +66,10 @@ class Emulator:
         self.faults = Faults()
         self.journal = Journal()
         self.skipped: list[Skipped] = []
+        if watch and documents is None:
+            raise ValueError("watch=True needs documents: name the folder to watch.")
         self._folder = None if documents is None else Folder(Path(documents).resolve())
+        self._watch = watch
         self._host = host
         self._port = port
         self._clock = Clock(seed)
@@ -164,6 +170,7 @@ class Emulator:
                 self.journal,
                 self._folder.root if self._folder is not None else None,
             )
+            watcher = self._watcher(self._context)
             self._index(self._context)
             runner = web.AppRunner(
                 make_app(self._context), handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN
@@ -172,12 +179,27 @@ class Emulator:
             try:
                 await web.TCPSite(runner, self._host, self._port).start()
                 self._address = runner.addresses[0][:2]
+                if watcher is not None:
+                    watcher.start()
                 ready.set_result(None)
                 await self._stop.wait()
+                if watcher is not None:
+                    await asyncio.to_thread(watcher.stop)
             finally:
                 await runner.cleanup()
         finally:
             store.close()
+
+    def _watcher(self, context: Context) -> Watcher | None:
+        """Indexes what changes in the folder; made before the first indexing, so that nothing is missed."""
+        if not self._watch or self._folder is None:
+            return None
+        loop = asyncio.get_running_loop()
+
+        async def index() -> None:
+            self._index(context)
+
+        return Watcher(self._folder, lambda: asyncio.run_coroutine_threadsafe(index(), loop).result())
 
     async def _reset(self, context: Context) -> None:
         context.journal.clear()

@@ -1,0 +1,108 @@
+"""The documents folder is followed: what changes there is in the next answer."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from customgpt_emulator import Emulator
+from tests.emulator.conftest import Raw
+
+
+@pytest.fixture
+def server(handbook: Path) -> Iterator[Emulator]:
+    """In place of the other tests' server: this one watches."""
+    with Emulator(documents=handbook, watch=True) as emulator:
+        yield emulator
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true within 30 seconds"
+        time.sleep(0.02)  # between looks, not for the condition
+
+
+def answer(raw: Raw, prompt: str) -> str:
+    return str(raw.send(prompt).json()["data"]["openai_response"])
+
+
+def cited(raw: Raw, prompt: str) -> dict[str, object]:
+    (citation, *_) = raw.send(prompt).json()["data"]["citations"]
+    data: dict[str, object] = raw.call("GET", f"citations/{citation}").json()["data"]
+    return data
+
+
+def test_an_added_document_is_answered_from_and_cited(raw: Raw, handbook: Path):
+    assert "know" in answer(raw, "What do zebras eat?")
+    (handbook / "zebras.md").write_text("# Zebras\n\nZebras eat grass.")
+    eventually(lambda: "Zebras eat grass." in answer(raw, "What do zebras eat?"))
+    assert cited(raw, "What do zebras eat?")["title"] == "Zebras"
+
+
+def test_a_changed_document_is_read_again_and_the_others_keep_their_ids(raw: Raw, handbook: Path):
+    prices, care = "How much does the Aurora cost?", "How is the shade cleaned? Wipe with a dry cloth?"
+    before = cited(raw, care)["id"]
+    page = handbook / "prices.html"
+    page.write_text(page.read_text().replace("120 euros", "99 euros"))
+    eventually(lambda: "99 euros" in answer(raw, prices))
+    assert "120 euros" not in answer(raw, prices)
+    assert cited(raw, care)["id"] == before
+
+
+def test_a_removed_document_is_forgotten(raw: Raw, handbook: Path):
+    gone = cited(raw, "How much does the Comet cost?")["id"]
+    (handbook / "prices.html").unlink()
+    eventually(lambda: "80 euros" not in answer(raw, "How much does the Comet cost?"))
+    assert raw.call("GET", f"citations/{gone}").status_code == 404
+
+
+def test_a_folder_that_was_replaced_is_followed_on(raw: Raw, handbook: Path):
+    """Some editors and every `git worktree` put a new folder where the old one was."""
+    shutil.rmtree(handbook)
+    eventually(lambda: raw.call("GET", "").json()["data"]["is_chat_active"] is False)
+    handbook.mkdir()
+    (handbook / "one.md").write_text("# Otters\n\nOtters hold hands.")
+    eventually(lambda: raw.call("GET", "").json()["data"]["is_chat_active"] is True)
+    (handbook / "two.md").write_text("# Zebras\n\nZebras eat grass.")
+    eventually(lambda: "Zebras eat grass." in answer(raw, "What do zebras eat?"))
+
+
+def test_what_changed_is_logged(raw: Raw, handbook: Path, caplog: pytest.LogCaptureFixture):
+    caplog.set_level(logging.INFO, "customgpt_emulator")
+    (handbook / "zebras.md").write_text("# Zebras\n\nZebras eat grass.")
+    (handbook / "notes.swp").write_text("an editor's own business")
+    eventually(lambda: "Zebras eat grass." in answer(raw, "What do zebras eat?"))
+    assert caplog.messages == ["Documents: zebras.md added"]
+
+
+def test_the_thread_ends_with_the_emulator(handbook: Path):
+    with Emulator(documents=handbook, watch=True):
+        assert "customgpt-emulator-watch" in {thread.name for thread in threading.enumerate()}
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("customgpt-emulator")]
+
+
+def test_nothing_is_watched_unless_asked(handbook: Path):
+    with Emulator(documents=handbook):
+        assert "customgpt-emulator-watch" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_folder_is_needed():
+    with pytest.raises(ValueError, match="needs documents"):
+        Emulator(watch=True)
+
+
+def test_without_watchfiles_a_sentence_says_what_to_install(handbook: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "watchfiles", None)
+    with pytest.raises(ImportError, match=r"customgpt-adapters\[emulator\]"):
+        Emulator(documents=handbook, watch=True).start()
+    with Emulator(documents=handbook) as emulator:
+        assert requests.get(emulator.base_url, timeout=20).status_code == 401
