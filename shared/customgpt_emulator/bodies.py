@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
+
+_FILES = frozenset({"file", "files[]", "chat_bot_avatar", "chat_bot_bg", "profile_photo"})
 
 __all__ = ["Body", "Upload", "is_true", "read_body", "without_surrogates"]
 
@@ -49,20 +52,30 @@ async def read_body(request: web.Request) -> Body:
 
 
 async def _read_multipart(request: web.Request) -> Body:
-    try:
-        form = await request.post()
-    except (ValueError, KeyError, AssertionError, RuntimeError):
-        return Body()  # no boundary, or cut short
+    """Read the parts. A file has a file name, or else a file's field or type (the vendor's SDK)."""
     pairs: list[tuple[str, Any]] = []
     files: list[Upload] = []
-    for name, value in form.items():
-        if isinstance(value, web.FileField):
-            with value.file as file:
-                files.append(Upload(name, value.filename, file.read()))
-        elif isinstance(value, (bytes, bytearray)):
-            pairs.append((name, bytes(value).decode("utf-8", "replace")))
-        else:
-            pairs.append((name, value))
+    left = request.client_max_size
+    try:
+        parts = await request.multipart()
+        while (part := await parts.next()) is not None:
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                continue
+            data = bytearray()
+            while chunk := await part.read_chunk(2**18):
+                left -= len(chunk)
+                if left < 0:
+                    raise web.HTTPRequestEntityTooLarge(
+                        request.client_max_size, request.client_max_size - left
+                    )
+                data += chunk
+            kind = part.headers.get("Content-Type", "text/plain")
+            if part.filename is not None or part.name in _FILES or not kind.startswith("text/"):
+                files.append(Upload(part.name, part.filename or part.name, bytes(data)))
+            else:
+                pairs.append((part.name, data.decode("utf-8", "replace")))
+    except (ValueError, KeyError, AssertionError, RuntimeError, HttpProcessingError):
+        return Body()  # no boundary, or cut short
     return Body(_gather(pairs), files)
 
 

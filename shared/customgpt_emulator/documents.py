@@ -37,10 +37,10 @@ def read_document(name: str, data: bytes) -> Document:
 
     Raises `Unreadable` for a kind that is not supported, for an empty document, and for a damaged one.
     """
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = PurePosixPath(name).suffix.lower() or _guess(data)
     reader = _READERS.get(suffix)
     if reader is None:
-        raise Unreadable(f"{suffix or 'a file without a suffix'} is not supported")
+        raise Unreadable(f"{suffix} is not supported")
     document = reader(name, data)
     if not document.text.strip():
         raise Unreadable("it holds no text")
@@ -142,6 +142,16 @@ def _decode(data: bytes) -> str:
     if "\0" in text[:4096]:
         raise Unreadable("it is not text")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _guess(data: bytes) -> str:
+    """A file without a suffix is what it looks like: the vendor's SDK sends files that are called `file`."""
+    start = data[:512].lstrip()
+    if start.startswith(b"%PDF"):
+        return ".pdf"
+    if start.startswith(b"PK"):
+        return ".docx"
+    return ".html" if start[:9].lower() in (b"<!doctype", b"<html>") else ".md"
 
 
 def _title_from(name: str) -> str:

@@ -215,19 +215,19 @@ class Emulator:
         if known is None or store.agent(int(known)) is None:
             name = self._folder.root.name if self._folder is not None else "Emulated agent"
             with store.transaction():
-                self._project_id = store.add_agent(name or "Documents", context.clock.slug(), now)
-                source = {"project_id": self._project_id, "type": "upload", "settings": "[]"}
-                source_id = store.insert("sources", {**source, "created_at": now, "updated_at": now})
-                store.set_fact("agent", str(self._project_id))
-                store.set_fact("source", str(source_id))
+                made = store.add_agent(name or "Documents", context.clock.slug(), now)
+                store.set_fact("agent", str(made))
+                store.set_fact("created_at", str(now))
         self._project_id = int(store.fact("agent") or 0)
         if self._folder is not None:
+            uploads = store.uploads(self._project_id)
+            source_id = uploads["id"] if uploads else store.add_source(self._project_id, "upload", {}, now)
             self.skipped = sync(
                 self._folder,
                 store,
                 context.library,
                 project_id=self._project_id,
-                source_id=int(store.fact("source") or 0),
+                source_id=source_id,
                 now=now,
                 progress=self._progress,
             )

@@ -59,7 +59,7 @@ class Folder:
     def read(self, key: str, stamp: str) -> NewPage | Skipped:
         """Read one document."""
         try:
-            if Path(key).suffix.lower() not in SUFFIXES:
+            if Path(key).suffix.lower() not in SUFFIXES:  # told before it is read: it may be large
                 raise Unreadable(f"{Path(key).suffix or 'a file without a suffix'} is not supported")
             data = (self.root / key).read_bytes()
             document = read_document(key, data)
@@ -91,7 +91,7 @@ def sync(
 
     `progress` is told (done, of all) after each document.
     """
-    rows = store.all("SELECT id, key, stamp FROM pages WHERE source_id = ?", source_id)
+    rows = store.all("SELECT id, key, stamp FROM pages WHERE source_id = ? AND stamp IS NOT NULL", source_id)
     ids = {row["key"]: row["id"] for row in rows}
     stale, fresh = folder.changes({row["key"]: row["stamp"] for row in rows})
     with store.transaction():

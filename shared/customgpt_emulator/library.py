@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 from dataclasses import dataclass
 
@@ -118,6 +119,38 @@ class Library:
             now,
         )
         return row is not None
+
+    def replicate(self, project_id: int, name: str, slug: str, now: float) -> int:
+        """Copy an agent with its settings, sources, pages and index; gives the copy's id."""
+        store = self._store
+        with store.transaction():
+            copy = store.add_agent(name, slug, now)
+            store.db.execute(
+                "UPDATE agents SET (settings, type) = "
+                "(SELECT settings, type FROM agents WHERE id = ?) WHERE id = ?",
+                (project_id, copy),
+            )
+            store.db.execute("DELETE FROM sources WHERE project_id = ?", (copy,))
+            for source in store.all("SELECT * FROM sources WHERE project_id = ? ORDER BY id", project_id):
+                settings = json.loads(source["settings"])
+                source_id = store.add_source(copy, source["type"], settings, now)
+                for page in store.all("SELECT * FROM pages WHERE source_id = ? ORDER BY id", source["id"]):
+                    self._copy_page(page, copy, source_id, now)
+        return copy
+
+    def _copy_page(self, page: sqlite3.Row, project_id: int, source_id: int, now: float) -> None:
+        own = {"project_id": project_id, "source_id": source_id, "created_at": now, "updated_at": now}
+        values = {name: page[name] for name in page.keys() if name != "id"}  # noqa: SIM118 - a row gives its values
+        number = self._store.insert("pages", {**values, **own})
+        metadata = self.metadata(page["id"])
+        shown = {name: metadata[name] for name in ("title", "url", "description", "image")}
+        self._store.insert("metadata", {"page_id": number, **shown, "created_at": now, "updated_at": now})
+        self._store.db.execute(
+            f"INSERT INTO passages_{project_id:d} (rowid, text, heading, title) "  # noqa: S608 - numbers of ours
+            f"SELECT rowid + ?, text, heading, title FROM passages_{page['project_id']:d} "
+            "WHERE rowid BETWEEN ? AND ?",
+            ((number - page["id"]) * PER_PAGE, page["id"] * PER_PAGE, (page["id"] + 1) * PER_PAGE - 1),
+        )
 
     def search(self, project_id: int, terms: Terms, now: float) -> list[Candidate]:
         """The passages that hold any of the terms, by BM25 with headings and titles weighing more."""

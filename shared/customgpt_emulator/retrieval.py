@@ -132,14 +132,21 @@ def choose(candidates: Iterable[Candidate], terms: Terms) -> list[Candidate]:
     return sorted(chosen, key=lambda c: (order.index(c.page_id), c.position))
 
 
-def compose(chosen: Sequence[Candidate], terms: Terms) -> str:
-    """The answer in Markdown: the passages in order, each shortened to what was asked about."""
+def compose(chosen: Sequence[Candidate], terms: Terms, *, marks: bool = False) -> str:
+    """The answer in Markdown: the passages in order, each shortened to what was asked about.
+
+    With `marks`, `:cit[n/m]` follows the n-th of m quoted pages: the one form that a client is known to
+    strip; what its numbers mean in the real service is unknown.
+    """
+    pages = list(dict.fromkeys(c.page_id for c in chosen if c.page_id > 0))
     pattern = terms.pattern()
     parts = []
     for passage in chosen:
         text = _excerpt(passage.text, pattern)
         rows = text.lstrip().startswith(("|", "-", "*", "+", "1.", "```"))
         heading = passage.heading.rpartition(SEPARATOR)[2] or passage.title
+        if marks and passage.page_id in pages:
+            text += ("\n\n" if rows else " ") + f":cit[{pages.index(passage.page_id) + 1}/{len(pages)}]"
         parts.append(f"**{heading}**\n\n{text}" if rows and heading else text)
     return "\n\n".join(parts)
 

@@ -2,96 +2,73 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 import re
 import sqlite3
-from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
-from customgpt_emulator.answering import REMEMBERED, Answer, answer
+from customgpt_emulator.answering import REMEMBERED, Answer
 from customgpt_emulator.call import Call, Route
-from customgpt_emulator.errors import ApiError, Invalid, conversation_not_found, message_not_found
-from customgpt_emulator.streaming import EventWriter, Gone, event, fresh_tokens
+from customgpt_emulator.conversing import Question, check_active, external_id, find_answer, keep, stream_out
+from customgpt_emulator.documents import Document, Unreadable, read_document
+from customgpt_emulator.errors import Invalid, conversation_not_found, message_not_found
+from customgpt_emulator.streaming import event, fresh_tokens, replay_tokens
 
 __all__ = ["ROUTES"]
 
 PER_PAGE = 20
-LONGEST_EXTERNAL_ID = 128
+REACTIONS = ("liked", "disliked", "neutral")
+ATTACHABLE = ("pdf", "docx", "doc", "odt", "txt", "jpg", "jpeg", "png", "webp")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A prompt that passed validation."""
-
-    text: str
-    external_id: str
-    conversation: sqlite3.Row
-    agent: sqlite3.Row
 
 
 async def send_message(call: Call) -> web.StreamResponse:
     """Answer a prompt: 200 with a message, or with a stream when `stream` says so in body or query."""
-    prompt = _accept(call)
-    found = answer(
-        call.context.library,
-        prompt.agent["id"],
-        prompt.text,
-        earlier=call.context.store.prompts(prompt.conversation["id"], REMEMBERED),
-        now=call.now,
-        no_answer="I'm sorry, I don't know the answer",
-    )
-    if call.flag("stream"):
-        return await _stream(call, prompt, found)
-    return call.success(call.shapes.message(_store(call, prompt, found)))
+    question = await _accept(call)
+    cached = _cached(call, question)
+    if cached is not None:
+        found, tokens = Answer(cached["answer"]), replay_tokens(cached["answer"])
+    else:
+        found = find_answer(call, question)
+        tokens = fresh_tokens(found.text)
 
+    def stored() -> sqlite3.Row:
+        return keep(call, question, found) if cached is None else cached
 
-async def _stream(call: Call, prompt: Prompt, found: Answer) -> web.StreamResponse:
-    """start, progress x n, finish. The answer is stored before `finish` is sent, never after."""
+    if not call.flag("stream"):
+        return call.success(call.shapes.message(stored()))
     ascii_only = call.context.switches.escape_unicode
-    frames = [event("start", {"status": "start", "prompt": prompt.text}, ascii_only=ascii_only)]
+    frames = [event("start", {"status": "start", "prompt": question.prompt}, ascii_only=ascii_only)]
     frames += [
-        event("progress", {"status": "progress", "message": token}, ascii_only=ascii_only)
-        for token in fresh_tokens(found.text)
+        event("progress", {"status": "progress", "message": token}, ascii_only=ascii_only) for token in tokens
     ]
-    writer = EventWriter(call)
-    try:
-        await writer.open()
-        await writer.send(frames)
-    except Gone:
-        if call.context.switches.on_disconnect == "persist":
-            _store(call, prompt, found)
-        return writer.response
-    row = _store(call, prompt, found)
-    finish = call.shapes.finish(row, prompt.conversation["session_id"])
-    try:
-        await writer.send([event("finish", finish, ascii_only=ascii_only)])
-        await writer.close()
-    except Gone:
-        pass  # stored, as after any other cut at the very end
-    return writer.response
+    session_id = question.conversation["session_id"]
+    return await stream_out(
+        call,
+        frames,
+        stored,
+        lambda row: [event("finish", call.shapes.finish(row, session_id), ascii_only=ascii_only)],
+    )
 
 
-def _accept(call: Call) -> Prompt:
+async def _accept(call: Call) -> Question:
     agent = call.agent()
     conversation = _conversation(call, agent)
-    if not call.context.library.is_active(agent["id"], call.now):
-        raise ApiError(403, "Agent is not active")
-    text = call.field("prompt")
-    if text is None:
+    check_active(call, agent)
+    prompt = call.field("prompt")
+    if prompt is None:
         raise Invalid(prompt="The prompt field is required.")
-    if not isinstance(text, str):
+    if not isinstance(prompt, str):
         raise Invalid(prompt="The prompt must be a string.")
-    external_id = call.text("external_id") or ""
-    if len(external_id) > LONGEST_EXTERNAL_ID:
-        limit = f"The external id may not be greater than {LONGEST_EXTERNAL_ID} characters."
-        raise Invalid(external_id=limit)
+    name = external_id(call)
+    attached = await _attached(call)
+    store = call.context.store
     if conversation is None:
         session_id = call.request.match_info["session_id"]
-        conversation = call.context.store.add_conversation(agent["id"], session_id, text[:31], call.now)
-    return Prompt(text, external_id, conversation, agent)
+        conversation = store.add_conversation(agent["id"], session_id, prompt[:31], call.now)
+    earlier = store.prompts(conversation["id"], REMEMBERED)
+    return Question(prompt, conversation, name, "api", earlier, attached)
 
 
 def _conversation(call: Call, agent: sqlite3.Row) -> sqlite3.Row | None:
@@ -106,18 +83,34 @@ def _conversation(call: Call, agent: sqlite3.Row) -> sqlite3.Row | None:
     return None
 
 
-def _store(call: Call, prompt: Prompt, found: Answer) -> sqlite3.Row:
-    values: dict[str, Any] = {
-        "conversation_id": prompt.conversation["id"],
-        "prompt": prompt.text,
-        "answer": found.text,
-        "citations": json.dumps(found.page_ids),
-        "external_id": prompt.external_id,
-        "user_ip": call.request.remote,
-        "user_agent": call.request.headers.get("User-Agent"),
-        "request_source": "api",
-    }
-    return call.context.store.add_message(values, call.context.clock.now())
+async def _attached(call: Call) -> list[Document]:
+    """Files and `custom_context`: texts that the answer may quote. Pictures are taken, and not understood."""
+    found = []
+    context = call.text("custom_context")
+    if context is not None:
+        found.append(Document("Context", context))
+    for upload in call.body.files:
+        suffix = upload.filename.rpartition(".")[2].lower()
+        if suffix not in ATTACHABLE:
+            raise Invalid(file=f"The file must be a file of type: {', '.join(ATTACHABLE)}.")
+        try:
+            found.append(await asyncio.to_thread(read_document, upload.filename, upload.data))
+        except Unreadable:
+            continue
+    return found
+
+
+def _cached(call: Call, question: Question) -> sqlite3.Row | None:
+    """The same prompt's earlier message, when the switch `same_prompt_cache` is on and the client agrees."""
+    if not call.context.switches.same_prompt_cache:
+        return None
+    if "no-cache" in call.request.headers.get("Cache-Control", "").lower():
+        return None
+    return call.context.store.one(
+        "SELECT * FROM messages WHERE conversation_id = ? AND prompt = ? ORDER BY id DESC LIMIT 1",
+        question.conversation["id"],
+        question.prompt,
+    )
 
 
 async def list_messages(call: Call) -> web.StreamResponse:
@@ -140,6 +133,24 @@ async def get_message(call: Call) -> web.StreamResponse:
     return call.success(call.shapes.message(_message(call)))
 
 
+async def give_feedback(call: Call) -> web.StreamResponse:
+    """Sets the reaction; null takes it back, as a vendor client has it."""
+    message = _message(call)
+    if "reaction" not in call.body.fields:
+        raise Invalid(reaction="The reaction field is required.")
+    reaction = call.field("reaction")
+    if reaction is not None and reaction not in REACTIONS:
+        raise Invalid(reaction="The selected reaction is invalid.")
+    first = message["feedback_at"] if message["feedback_at"] is not None else call.now
+    values = {
+        "reaction": reaction,
+        "feedback_at": None if reaction is None else first,
+        "feedback_updated_at": None if reaction is None else call.now,
+    }
+    call.context.store.update("messages", message["id"], values)
+    return call.success(call.shapes.message(_message(call)))
+
+
 def _message(call: Call) -> sqlite3.Row:
     conversation = call.conversation()
     number = call.number("prompt_id", message_not_found)
@@ -150,8 +161,10 @@ def _message(call: Call) -> sqlite3.Row:
 
 
 _PATH = "/projects/{project_id}/conversations/{session_id}/messages"
+_ONE = _PATH + "/{prompt_id}"
 ROUTES = (
     Route("messages.send", "POST", _PATH, send_message, "OpenAPI; captured 2023 and 2024, streamed and not"),
     Route("messages.list", "GET", _PATH, list_messages, "OpenAPI; captured 2023"),
-    Route("messages.get", "GET", _PATH + "/{prompt_id}", get_message, "OpenAPI"),
+    Route("messages.get", "GET", _ONE, get_message, "OpenAPI"),
+    Route("messages.feedback", "PUT", _ONE + "/feedback", give_feedback, "OpenAPI; null by a vendor client"),
 )

@@ -8,7 +8,17 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from customgpt_emulator import routes_agents, routes_conversations, routes_messages, routes_pages
+from customgpt_emulator import (
+    routes_account,
+    routes_agents,
+    routes_completions,
+    routes_conversations,
+    routes_messages,
+    routes_pages,
+    routes_settings,
+    routes_sources,
+    routes_uncovered,
+)
 from customgpt_emulator.bodies import read_body
 from customgpt_emulator.call import Call, Route
 from customgpt_emulator.context import CONTEXT, Context
@@ -21,9 +31,14 @@ LARGEST_BODY = 110 * 2**20  # files may have 100 MB each (vendor docs)
 
 ROUTES: tuple[Route, ...] = (
     *routes_agents.ROUTES,
+    *routes_settings.ROUTES,
     *routes_conversations.ROUTES,
     *routes_messages.ROUTES,
+    *routes_completions.ROUTES,
     *routes_pages.ROUTES,
+    *routes_sources.ROUTES,
+    *routes_account.ROUTES,
+    *routes_uncovered.ROUTES,
 )
 
 

@@ -98,7 +98,7 @@ class Shapes:
             "updated_at": self.updated(row["updated_at"]),
             "is_shared": bool(row["is_shared"]),
             "deleted_at": None,
-            "type": "SITEMAP",
+            "type": row["type"],
             "are_licenses_allowed": bool(row["are_licenses_allowed"]),
         }
         if row["is_shared"]:
@@ -212,7 +212,7 @@ class Shapes:
         """(crawl_status, index_status): what is added is crawled half-way to being indexed."""
         if row["failure"]:
             return "ok", "failed"
-        half = (row["created_at"] + row["ready_at"]) / 2
+        half = (row["updated_at"] + row["ready_at"]) / 2
         return "ok" if self.now >= half else "queued", "ok" if self.now >= row["ready_at"] else "queued"
 
     def source(self, row: Row, pages: Sequence[Row] | None, *, fresh: bool = False) -> dict[str, Any]:

@@ -14,8 +14,10 @@ __all__ = ["Store"]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS agents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, settings TEXT NOT NULL DEFAULT '{}',
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, type TEXT NOT NULL,
+    settings TEXT NOT NULL DEFAULT '{}',
     is_shared INTEGER NOT NULL DEFAULT 0, slug TEXT NOT NULL, are_licenses_allowed INTEGER NOT NULL DEFAULT 0,
+    queries INTEGER NOT NULL DEFAULT 0,
     created_at REAL NOT NULL, updated_at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS sources (
     id INTEGER PRIMARY KEY AUTOINCREMENT, project_id INTEGER NOT NULL REFERENCES agents ON DELETE CASCADE,
@@ -197,18 +199,30 @@ class Store:
             return None
         return self.one("SELECT * FROM agents WHERE id = ?", project_id)
 
-    def add_agent(self, name: str, slug: str, now: float) -> int:
-        """Make an agent with an empty index."""
+    def add_agent(self, name: str, slug: str, now: float, *, kind: str = "SITEMAP") -> int:
+        """Make an agent with an empty index, and the source that its uploads belong to."""
         with self.transaction():
             number = self.insert(
                 "agents",
-                {"name": name, "slug": slug, "created_at": now, "updated_at": now},
+                {"name": name, "type": kind, "slug": slug, "created_at": now, "updated_at": now},
             )
             self.db.execute(
                 f"CREATE VIRTUAL TABLE passages_{number:d} USING fts5 "
                 "(text, heading, title, tokenize = 'unicode61 remove_diacritics 2')"
             )
+            self.add_source(number, "upload", {}, now)
         return number
+
+    def add_source(self, project_id: int, kind: str, settings: Mapping[str, Any], now: float) -> int:
+        """Add a source: a `sitemap` or an `upload`."""
+        values = {"project_id": project_id, "type": kind, "settings": json.dumps(settings)}
+        return self.insert("sources", {**values, "created_at": now, "updated_at": now})
+
+    def uploads(self, project_id: int) -> sqlite3.Row | None:
+        """The agent's first source of uploads; None when it was deleted."""
+        return self.one(
+            "SELECT * FROM sources WHERE project_id = ? AND type = 'upload' ORDER BY id LIMIT 1", project_id
+        )
 
     def delete_agent(self, project_id: int) -> None:
         """Delete an agent and all that belongs to it."""
@@ -245,8 +259,18 @@ class Store:
         )
 
     def add_message(self, values: Mapping[str, Any], now: float) -> sqlite3.Row:
-        """Store a finished answer; committed when this returns."""
-        number = self.insert("messages", {**values, "created_at": now, "updated_at": now})
+        """Store a finished answer and count the query; committed when this returns."""
+        with self.transaction():
+            number = self.insert("messages", {**values, "created_at": now, "updated_at": now})
+            self.db.execute(
+                "UPDATE agents SET queries = queries + 1 "
+                "WHERE id = (SELECT project_id FROM conversations WHERE id = ?)",
+                (values["conversation_id"],),
+            )
+            self.db.execute(
+                "INSERT INTO facts (name, value) VALUES ('queries', '1') "
+                "ON CONFLICT (name) DO UPDATE SET value = value + 1"
+            )
         return self.row("messages", "id", number)
 
     def prompts(self, conversation_id: int, newest: int) -> list[str]:

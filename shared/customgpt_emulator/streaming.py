@@ -14,6 +14,7 @@ from customgpt_emulator.shapes import dump
 
 __all__ = ["EventWriter", "Gone", "event", "fresh_tokens", "replay_tokens"]
 
+KEEP_ALIVE = b": keep-alive\n\n"
 FAIR = 32  # events after which other requests get their turn
 _ASCII_SIGNS = r"!-/:-@\[-`{-~"
 _FRESH = re.compile(rf" ?[^\s{_ASCII_SIGNS}]{{1,12}}| ?[{_ASCII_SIGNS}]+|\s+")
@@ -53,6 +54,7 @@ class EventWriter:
     def __init__(self, call: Call, pause: Callable[[int], float] | None = None) -> None:
         self._request = call.request
         self._entry = call.entry
+        self._keep_alive = call.context.switches.keep_alive_seconds
         self.fault = call.fault
         self._pause = pause
         self._sent = 0
@@ -69,7 +71,7 @@ class EventWriter:
         """Write the frames one by one. Raises `Gone` when the client has left."""
         for frame in frames:
             if self._pause is not None:
-                await asyncio.sleep(self._pause(self._sent))
+                await self._wait(self._pause(self._sent))
             try:
                 await self.response.write(frame)
             except (ConnectionError, RuntimeError) as error:
@@ -78,6 +80,20 @@ class EventWriter:
             self._entry.events_sent = self._sent
             if self._sent % FAIR == 0:
                 await asyncio.sleep(0)
+
+    async def live_on(self, frames: int) -> None:
+        """The client is gone: wait as long as the rest of so many frames would have taken."""
+        if self._pause is not None:
+            await asyncio.sleep(sum(self._pause(index) for index in range(self._sent, frames)))
+
+    async def _wait(self, seconds: float) -> None:
+        """Sleep, with comments to keep the connection alive where the switch asks for them."""
+        every = self._keep_alive
+        while every is not None and seconds > every:
+            await asyncio.sleep(every)
+            await self._guarded(self.response.write(KEEP_ALIVE))
+            seconds -= every
+        await asyncio.sleep(seconds)
 
     async def close(self) -> None:
         """End the body properly."""

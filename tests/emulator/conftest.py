@@ -26,7 +26,7 @@ Purchases paid with a gift card are refunded to a new gift card:
 <meta name="description" content="What our lamps cost."></head><body><nav>Home Shop</nav><h1>Prices</h1>
 <table><tr><th>Lamp</th><th>Price</th></tr><tr><td>Aurora</td><td>120 euros</td></tr>
 <tr><td>Comet</td><td>80 euros</td></tr></table><script>var hidden = 1;</script></body></html>""",
-    "care/cleaning.txt": "Cleaning\n\nWipe the shade with a dry cloth. Naïve owners use water — never do that.",
+    "care/cleaning.txt": "Cleaning\n\nWipe the shade with a dry cloth. Naïve owners use water — never that.",
 }
 
 
