@@ -61,7 +61,8 @@ browser: $(VENV)/.dev ## the emulator's page in the Chromium on PATH, and its sc
 	$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev --group browser
 	$(BIN)/python -m pytest -m browser tests/emulator
 
-cassettes: $(VENV)/.dev ## record the cassettes again (from the emulator; see cassettes/README.md)
+cassettes: $(VENV)/.dev ## write the cassettes anew (cassettes/README.md says from what)
+	$(BIN)/python -m tests.contract.transcribe
 	$(BIN)/python -m tests.contract.record
 
 clean: ## remove what was made here

@@ -18,7 +18,7 @@ from langchain_customgpt import ChatCustomGPT
 from llama_index_customgpt import CustomGPTQueryEngine
 
 HANDBOOK = Path(__file__).with_name("documents")
-QUESTION = "How long do I have to return a roaster, and who pays for the return shipping?"
+QUESTION = "How do refunds work, and what if I paid with a gift card?"
 
 
 @dataclass(frozen=True)
