@@ -151,13 +151,13 @@ class TestPages:
         with pytest.raises(ConfigurationError):
             pages.list_page(7, 1, **(known | filters))
 
-    @pytest.mark.parametrize("fields", [{}, {"title": "x" * 256}, {"description": "x" * 501}])
+    @pytest.mark.parametrize("fields", [{}, {"title": ...}, {"title": "x" * 256}, {"description": "x" * 501}])
     def test_metadata_that_the_api_would_not_take_is_refused(self, fields):
         with pytest.raises(ConfigurationError):
             pages.update_metadata(7, 9, fields)
 
-    def test_null_clears_a_field(self):
-        assert pages.update_metadata(7, 9, {"title": None}).json == {"title": None}
+    def test_null_clears_a_field_and_one_left_out_stays(self):
+        assert pages.update_metadata(7, 9, {"title": None, "url": ...}).json == {"title": None}
 
 
 class TestSources:

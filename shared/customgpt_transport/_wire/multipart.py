@@ -17,8 +17,8 @@ from typing import TypeAlias
 from customgpt_transport.errors import ConfigurationError
 from customgpt_transport.models import FileInput
 
-BLOCK_BYTES = 256 * 1024
-"""How much of a file is in memory at a time."""
+BLOCK_BYTES = 64 * 1024
+"""How much of a file is in memory at a time; small, as one blocking send has to do it within a time-out."""
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the bytes sent (or received) so far and the bytes in all."""

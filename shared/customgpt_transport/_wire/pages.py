@@ -5,6 +5,8 @@ Sources: vendor OpenAPI 1.0.0 (Pages, Page metadata, Preview); captured answers 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import EllipsisType
 from typing import Literal, TypeAlias
 
 from customgpt_transport._wire.http import Request, Response, Sink, request
@@ -14,6 +16,9 @@ from customgpt_transport.errors import ConfigurationError
 from customgpt_transport.models import Page, PageMetadata
 
 Status: TypeAlias = Literal["all", "ok", "failed", "n/a", "queued", "limited"]
+
+MetadataText: TypeAlias = "str | EllipsisType | None"
+"""New text for a field; None clears it, `...` leaves it as it is."""
 
 METADATA_CHARACTERS = {"title": 255, "url": 2000, "description": 500, "image": 2000}
 
@@ -63,19 +68,20 @@ def metadata(project_id: int, page_id: int) -> Request:
     return request("GET", _PAGE + "/metadata", {"project_id": project_id, "page_id": page_id})
 
 
-def update_metadata(project_id: int, page_id: int, fields: dict[str, str | None]) -> Request:
-    """Change what citations of a page show; None clears a field. Answered with `parse_metadata`.
+def update_metadata(project_id: int, page_id: int, fields: Mapping[str, MetadataText]) -> Request:
+    """Change what citations of a page show; answered with `parse_metadata`.
 
     Raises `ConfigurationError` when there is nothing to change, or a field is longer than the API takes.
     """
-    if not fields:
+    given = {name: value for name, value in fields.items() if not isinstance(value, EllipsisType)}
+    if not given:
         raise ConfigurationError("no metadata given: nothing to update")
-    for name, value in fields.items():
+    for name, value in given.items():
         if value is not None and len(value) > METADATA_CHARACTERS[name]:
             raise ConfigurationError(
                 f"{name} has {len(value)} characters; the API takes at most {METADATA_CHARACTERS[name]}"
             )
-    return request("PUT", _PAGE + "/metadata", {"project_id": project_id, "page_id": page_id}, json=fields)
+    return request("PUT", _PAGE + "/metadata", {"project_id": project_id, "page_id": page_id}, json=given)
 
 
 def preview(page_id: int, sink: Sink) -> Request:
