@@ -219,9 +219,9 @@ def _finished(
 class Reader(Generator[str, Any, None]):
     """A pump with the face of a generator, as frameworks expect of `response_gen`.
 
-    `next()` moves this reader's own place. A `for` loop over a reader that nobody has moved, or that has
-    reached the end, reads the whole answer from the beginning, so any number of loops see all of it.
-    `close()` hangs up.
+    `next()` moves this reader's own place, and a `for` loop goes on from there while the answer is coming. A
+    loop over a reader that nobody has moved, or of an answer that is complete, reads all of it from the
+    beginning, so any number of loops see the whole. `close()` hangs up.
     """
 
     def __init__(self, pump: Pump) -> None:
@@ -229,12 +229,7 @@ class Reader(Generator[str, Any, None]):
         self._position = 0
 
     def __iter__(self) -> Generator[str, Any, None]:
-        if self._position > 0 and not self._at_end():
-            return self
-        return self._pump.replay()
-
-    def _at_end(self) -> bool:
-        return self._pump.ended and self._position >= len(self._pump.pieces)
+        return self if self._position > 0 and not self._pump.ended else self._pump.replay()
 
     def __next__(self) -> str:
         piece = self._pump.piece(self._position)
@@ -265,12 +260,7 @@ class AsyncReader(AsyncGenerator[str, Any]):
         self._position = 0
 
     def __aiter__(self) -> AsyncIterator[str]:
-        if self._position > 0 and not self._at_end():
-            return self
-        return self._pump.replay()
-
-    def _at_end(self) -> bool:
-        return self._pump.ended and self._position >= len(self._pump.pieces)
+        return self if self._position > 0 and not self._pump.ended else self._pump.replay()
 
     async def __anext__(self) -> str:
         piece = await self._pump.piece(self._position)
