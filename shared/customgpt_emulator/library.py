@@ -158,22 +158,22 @@ class Library:
             return []
         table = f"passages_{project_id:d}"
         rows = self._store.all(
-            f"SELECT rowid, text, heading, title, bm25({table}, 1.0, 2.0, 1.5) AS rank FROM {table} "  # noqa: S608 - a number of ours
-            f"WHERE {table} MATCH ? ORDER BY rank, rowid LIMIT ?",
+            "SELECT found.*, pages.key, pages.ready_at FROM ("  # noqa: S608 - a number of ours
+            f"SELECT rowid AS place, text, heading, title, bm25({table}, 1.0, 2.0, 1.5) AS rank FROM {table} "
+            f"WHERE {table} MATCH ? ORDER BY rank, place LIMIT {FOUND}"
+            f") AS found JOIN pages ON pages.id = place / {PER_PAGE} ORDER BY rank, place",
             terms.match,
-            FOUND,
         )
-        pages: dict[int, sqlite3.Row | None] = {}
-        found = []
-        for row in rows:
-            page_id, position = divmod(row["rowid"], PER_PAGE)
-            if page_id not in pages:
-                pages[page_id] = self.page(page_id)
-            page = pages[page_id]
-            if page is None or page["ready_at"] > now:
-                continue
-            rank = round(-row["rank"], 6)
-            found.append(
-                Candidate(page_id, page["key"], position, row["title"], row["heading"], row["text"], rank)
+        return [
+            Candidate(
+                row["place"] // PER_PAGE,
+                row["key"],
+                row["place"] % PER_PAGE,
+                row["title"],
+                row["heading"],
+                row["text"],
+                round(-row["rank"], 6),
             )
-        return found
+            for row in rows
+            if row["ready_at"] <= now
+        ]

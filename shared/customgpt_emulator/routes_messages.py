@@ -13,7 +13,7 @@ from customgpt_emulator.call import Call, Route
 from customgpt_emulator.conversing import Question, check_active, external_id, find_answer, keep, stream_out
 from customgpt_emulator.documents import Document, Unreadable, read_document
 from customgpt_emulator.errors import Invalid, conversation_not_found, message_not_found
-from customgpt_emulator.streaming import event, fresh_tokens, replay_tokens
+from customgpt_emulator.streaming import event, fresh_tokens, progress_events, replay_tokens
 
 __all__ = ["ROUTES"]
 
@@ -40,9 +40,7 @@ async def send_message(call: Call) -> web.StreamResponse:
         return call.success(call.shapes.message(stored()))
     ascii_only = call.context.switches.escape_unicode
     frames = [event("start", {"status": "start", "prompt": question.prompt}, ascii_only=ascii_only)]
-    frames += [
-        event("progress", {"status": "progress", "message": token}, ascii_only=ascii_only) for token in tokens
-    ]
+    frames += progress_events(tokens, ascii_only=ascii_only)
     session_id = question.conversation["session_id"]
     return await stream_out(
         call,

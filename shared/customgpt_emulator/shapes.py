@@ -25,9 +25,13 @@ USER_ID = 35
 TEAM_ID = 12
 
 
+_ASCII = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))  # made once: this is done for each token
+_UTF8 = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def dump(data: Any, *, ascii_only: bool = True) -> bytes:
     """JSON as PHP writes it: no spaces, slashes escaped, and unless told otherwise in ASCII."""
-    text = json.dumps(data, ensure_ascii=ascii_only, separators=(",", ":"))
+    text = (_ASCII if ascii_only else _UTF8).encode(data)
     return text.replace("/", "\\/").encode("utf-8", "replace")
 
 

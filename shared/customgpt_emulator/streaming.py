@@ -12,7 +12,7 @@ from aiohttp import web
 from customgpt_emulator.call import Call
 from customgpt_emulator.shapes import dump
 
-__all__ = ["EventWriter", "Gone", "event", "fresh_tokens", "replay_tokens"]
+__all__ = ["EventWriter", "Gone", "event", "fresh_tokens", "progress_events", "replay_tokens"]
 
 KEEP_ALIVE = b": keep-alive\n\n"
 FAIR = 32  # events after which other requests get their turn
@@ -38,6 +38,12 @@ def replay_tokens(answer: str) -> list[str]:
 def event(name: str, data: Mapping[str, Any], *, ascii_only: bool = True) -> bytes:
     """One event: `event: X`, `data: {...}`, a blank line, all with LF."""
     return b"event: " + name.encode() + b"\ndata: " + dump(data, ascii_only=ascii_only) + b"\n\n"
+
+
+def progress_events(tokens: Iterable[str], *, ascii_only: bool = True) -> list[bytes]:
+    """The `progress` events of an answer: `event` for each token, at a third of the cost."""
+    head, tail = event("progress", {"status": "progress", "message": ""}).split(b'""')
+    return [b"".join((head, dump(token, ascii_only=ascii_only), tail)) for token in tokens]
 
 
 class Gone(Exception):
