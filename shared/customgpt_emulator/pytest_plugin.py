@@ -1,1 +1,100 @@
-"""The pytest plugin: imports nothing heavy when it loads."""
+"""The fixture `customgpt_emulator` for your own tests; pytest finds it without any configuration.
+
+This module is loaded at the start of every pytest run: it imports nothing but pytest.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from customgpt_emulator.emulator import Emulator
+
+__all__ = ["customgpt_emulator"]
+
+DOCUMENTS = "customgpt_documents"
+SAMPLE = Path(__file__).with_name("sample")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The ini option `customgpt_documents`."""
+    parser.addini(
+        DOCUMENTS,
+        "Folder of documents that the fixture customgpt_emulator answers from, relative to the ini file; "
+        "a small sample unless given.",
+        default="",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker `customgpt_documents`, known to `--strict-markers` and shown by `--markers`."""
+    config.addinivalue_line(
+        "markers",
+        f"{DOCUMENTS}(path): the fixture customgpt_emulator answers from this folder, "
+        "relative to the test's file.",
+    )
+
+
+@pytest.fixture
+def customgpt_emulator(
+    request: pytest.FixtureRequest, _customgpt_index: Callable[[Path], Path]
+) -> Iterator[Emulator]:
+    """A CustomGPT API of the test's own: a running `customgpt_emulator.Emulator`.
+
+    During the test `CUSTOMGPT_API_KEY`, `CUSTOMGPT_BASE_URL` and `CUSTOMGPT_PROJECT_ID` lead to it. It
+    answers from the folder that the marker or else the ini option `customgpt_documents` names, or from a
+    small sample.
+    """
+    from customgpt_emulator.emulator import Emulator
+
+    documents = _documents(request)
+    state = _customgpt_index(documents)
+    try:
+        with Emulator(documents, state=state) as emulator, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("CUSTOMGPT_API_KEY", emulator.api_key)
+            patch.setenv("CUSTOMGPT_BASE_URL", emulator.base_url)
+            patch.setenv("CUSTOMGPT_PROJECT_ID", str(emulator.project_id))
+            yield emulator
+    finally:
+        state.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def _customgpt_index(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Index each folder once per session; every test begins with a copy of the index, which is quick."""
+    made: dict[Path, Path] = {}
+    home = tmp_path_factory.mktemp("customgpt-emulator")
+
+    def copy(documents: Path) -> Path:
+        from customgpt_emulator.emulator import Emulator
+
+        if documents not in made:
+            index = home / f"{len(made)}.db"
+            with Emulator(documents, state=index):
+                made[documents] = index
+        return Path(shutil.copyfile(made[documents], home / "test.db"))
+
+    return copy
+
+
+def _documents(request: pytest.FixtureRequest) -> Path:
+    """The folder for this test. Raises `pytest.UsageError` in one sentence."""
+    marker = request.node.get_closest_marker(DOCUMENTS)
+    if marker is not None:
+        if len(marker.args) != 1 or marker.kwargs:
+            raise pytest.UsageError(f"write @pytest.mark.{DOCUMENTS}(path), with the folder's path alone")
+        folder, said = Path(request.path.parent, marker.args[0]), "the marker"
+    elif request.config.getini(DOCUMENTS):
+        config = request.config
+        base = config.inipath.parent if config.inipath else config.rootpath
+        folder, said = Path(base, config.getini(DOCUMENTS)), "the ini option"
+    else:
+        return SAMPLE
+    if not folder.is_dir():
+        raise pytest.UsageError(f"{said} {DOCUMENTS} names {folder}, which is no folder")
+    return folder.resolve()
