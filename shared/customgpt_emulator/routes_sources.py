@@ -125,12 +125,15 @@ async def update_source(call: Call) -> web.StreamResponse:
 
 
 async def delete_source(call: Call) -> web.StreamResponse:
-    """Its pages go with it."""
+    """Its pages go with it. An agent always has a source for uploads: the last one leaves an empty one."""
     source = _source(call)
-    with call.context.store.transaction():
+    store = call.context.store
+    with store.transaction():
         for page in _pages(call, source):
             call.context.library.remove_page(source["project_id"], page["id"])
-        call.context.store.db.execute("DELETE FROM sources WHERE id = ?", (source["id"],))
+        store.db.execute("DELETE FROM sources WHERE id = ?", (source["id"],))
+        if store.uploads(source["project_id"]) is None:
+            store.add_source(source["project_id"], "upload", {}, call.now)
     return call.success({"deleted": True})
 
 

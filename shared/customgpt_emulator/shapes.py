@@ -220,13 +220,14 @@ class Shapes:
         return "ok" if self.now >= half else "queued", "ok" if self.now >= row["ready_at"] else "queued"
 
     def source(self, row: Row, pages: Sequence[Row] | None, *, fresh: bool = False) -> dict[str, Any]:
-        """A source; `settings` of uploads is an empty list (captured), and new pages have null states."""
+        """A source; new pages have null states (captured)."""
+        uploads: Any = {} if self.switches.upload_settings == "object" else []
         body: dict[str, Any] = {
             "id": row["id"],
             "created_at": self.date(row["created_at"]),
             "updated_at": self.date(row["updated_at"]),
             "type": row["type"],
-            "settings": json.loads(row["settings"]) if row["type"] == "sitemap" else [],
+            "settings": json.loads(row["settings"]) if row["type"] == "sitemap" else uploads,
         }
         if pages is not None:
             body["pages"] = [self.page(page) for page in pages]

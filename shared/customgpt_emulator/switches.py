@@ -40,6 +40,10 @@ class Switches:
     stats_keys: Literal[7, 8] = 8
     """Eight keys as documented, or seven as captured and as the vendor's tests have it."""
 
+    upload_settings: Literal["object", "list"] = "object"
+    """`settings` of an uploads source: an object as documented, or the empty list that was captured in 2023,
+    at which the vendor's SDK (1.2.8) stumbles."""
+
     old_dates: bool = False
     """True: the date formats of June 2023: `25 Jun 2023 05:01:11` for messages, no zone in `updated_at`."""
 
