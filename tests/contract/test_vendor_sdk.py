@@ -1,7 +1,7 @@
 """The vendor's Python SDK, `customgpt-client` 1.2.8 from PyPI, unmodified, drives the emulator.
 
-The flows are ours, in the order of the vendor's public tests (customgpt-cookbook, `tests/`). What the SDK parses
-wrongly or not at all is read from its `content`.
+The flows are ours, in the order of the vendor's public tests (customgpt-cookbook, `tests/`). What the SDK
+parses wrongly or not at all is read from its `content`.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ def test_everything_that_the_sdk_can_call(sdk: Sdk):
 
 
 def test_feedback_is_given_to_what_the_sdk_sent(sdk: Sdk):
-    """The SDK has no call for it, so it goes over plain HTTP with the SDK's key, as the vendor's widget does."""
+    """The SDK has no call for it: it goes over plain HTTP with the SDK's key, as the vendor's widget does."""
     project_id = sdk.emulator.project_id
     session_id = make_conversation(sdk, project_id)
     prompt_id = converse(sdk, project_id, session_id)
