@@ -158,7 +158,7 @@ class TestSources:
     def test_an_upload_is_indexed_and_previewed(self, raw: Raw):
         source = data(raw.call("POST", "sources", files=TEXT), 201)
         (page,) = source["pages"]
-        assert (source["type"], source["settings"]) == ("upload", [])
+        assert (source["type"], source["settings"]) == ("upload", {})
         assert (page["crawl_status"], page["index_status"], page["filename"]) == (None, None, "terms.txt")
         assert page["page_url"].endswith(f"/api/v1/preview/{page['id']}")
         answer = data(raw.send("kettle warranty"))
