@@ -19,6 +19,7 @@ from customgpt_emulator.faults import Faults
 from customgpt_emulator.folder import Folder, Skipped, sync
 from customgpt_emulator.journal import Journal
 from customgpt_emulator.library import Library
+from customgpt_emulator.page_guard import page_key
 from customgpt_emulator.server import make_app
 from customgpt_emulator.store import Store
 from customgpt_emulator.switches import Switches
@@ -89,6 +90,11 @@ class Emulator:
             raise RuntimeError("the emulator is not running: use it as a context manager, or call start()")
         host, port = self._address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def page_url(self) -> str:
+        """The address to open in a browser: it holds the page's own key, which the API does not accept."""
+        return f"{self.base_url}/?key={page_key(self.api_key)}"
 
     @property
     def project_id(self) -> int:

@@ -23,6 +23,7 @@ from customgpt_emulator.bodies import read_body
 from customgpt_emulator.call import Call, Route
 from customgpt_emulator.context import CONTEXT, Context
 from customgpt_emulator.errors import ApiError, unauthenticated
+from customgpt_emulator.page import add_page
 
 __all__ = ["ROUTES", "make_app"]
 
@@ -48,8 +49,10 @@ def make_app(context: Context) -> web.Application:
     app[CONTEXT] = context
     for route in ROUTES:
         app.router.add_route(route.method, "/api/v1" + route.path, _gate(route), name=route.name)
-    app.router.add_route("*", "/{rest:.*}", _gate(None))
+    uncovered = _gate(None)
     app.on_response_prepare.append(_common_headers)
+    add_page(app, uncovered)
+    app.router.add_route("*", "/{rest:.*}", uncovered)
     return app
 
 

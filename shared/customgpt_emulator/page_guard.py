@@ -1,0 +1,114 @@
+"""Who may see the page in the browser: whoever opened it with its own key, and nobody by way of another site.
+
+The page has a key of its own, made from the API key: it cannot be used for the API, and the API key is in no
+address, history or cookie. `/?key=...` puts a cookie in its place at once. Cookies count for the page only;
+the API looks at the `Authorization` header alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import re
+
+from aiohttp import web
+
+__all__ = ["REMEDY", "Refused", "admitted", "check_host", "check_origin", "headers", "login", "page_key"]
+
+REMEDY = "Open the address that the emulator printed when it started: http://…/?key=…"
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::\d+)?")
+
+
+class Refused(Exception):
+    """The page is not shown; the text says why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def page_key(api_key: str) -> str:
+    """What opens the page of the emulator with this API key."""
+    return _derived(api_key, "page")
+
+
+def admitted(request: web.Request, api_key: str) -> bool:
+    """Whether the request has the page's cookie."""
+    given = request.cookies.get(_cookie_name(request), "")
+    return hmac.compare_digest(given.encode(), _derived(api_key, "cookie").encode())
+
+
+def login(request: web.Request, api_key: str) -> web.Response:
+    """Exchange the key in the address for a cookie. Raises `Refused` for a wrong key."""
+    if not hmac.compare_digest(request.query.get("key", "").encode(), page_key(api_key).encode()):
+        raise Refused(401, f"The key in the address is not this emulator's. {REMEDY}")
+    response = web.Response(status=303, headers={"Location": "/"})
+    # Not Secure: the emulator speaks plain HTTP, on this machine.
+    response.set_cookie(
+        _cookie_name(request), _derived(api_key, "cookie"), httponly=True, samesite="Strict", path="/"
+    )
+    return response
+
+
+def check_host(request: web.Request) -> None:
+    """On loopback only loopback names are answered: any other was made to point here (DNS rebinding)."""
+    name = request.transport.get_extra_info("sockname") if request.transport else None
+    if name is None or not _is_loopback(str(name[0])):
+        return
+    match = _HOST.fullmatch(request.host)
+    if match is None or not (match[1] == "localhost" or _is_loopback(match[1].strip("[]"))):
+        raise Refused(403, "This page answers to 127.0.0.1 and localhost only.")
+
+
+def check_origin(request: web.Request) -> None:
+    """What changes something comes from the page itself: `SameSite` lets other ports of this machine pass."""
+    if request.headers.get("Origin", "").partition("://")[2] != request.host:
+        raise Refused(403, "Questions are taken from the emulator's own page only.")
+
+
+def headers(style: str, script: str) -> dict[str, str]:
+    """The page's headers: nothing but this style and this script may be loaded or run."""
+    policy = {
+        "default-src": "'none'",
+        "style-src": _hashed(style),
+        "script-src": _hashed(script),
+        "img-src": "data:",
+        "connect-src": "'self'",
+        "form-action": "'self'",
+        "base-uri": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    return {
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+        "Cache-Control": "no-store",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        # Not `no-referrer`: with it a form's `Origin` would be null.
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _derived(api_key: str, use: str) -> str:
+    return hmac.new(api_key.encode(), f"customgpt-emulator {use}".encode(), hashlib.sha256).hexdigest()[:40]
+
+
+def _cookie_name(request: web.Request) -> str:
+    """Browsers share cookies among the ports of a host: each emulator has its own name for it."""
+    return f"customgpt_emulator_{request.url.port}"
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def _hashed(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
