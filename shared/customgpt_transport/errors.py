@@ -77,7 +77,7 @@ class TransportError(CustomGPTError):
 
 
 class ConnectionFailed(TransportError):
-    """No connection: the name did not resolve, the host refused, or it did not answer. Nothing was sent."""
+    """No connection: the name did not resolve, or the host or proxy refused. Nothing was sent."""
 
     @property
     def resend_safe(self) -> bool:
@@ -99,7 +99,11 @@ class ConnectionLost(TransportError):
 
 
 class RequestTimeout(TransportError):
-    """Nothing came for too long. `clock` names which clock ran out, `sent` whether the request had left."""
+    """Nothing came for too long. `sent` tells whether the request had left.
+
+    `clock` names what ran out: "connect" (nothing sent), "first_byte", "idle", "events", or "session"
+    (another prompt kept the conversation busy; nothing sent).
+    """
 
     def __init__(
         self,
@@ -128,19 +132,24 @@ class StreamInterrupted(TransportError):
 
 
 class ProtocolError(CustomGPTError):
-    """The service answered in a form its API does not document; `excerpt` shows how it began."""
+    """The service answered in a form its API does not document.
+
+    `excerpt` shows how it began, `status` is the HTTP status where that was what was wrong (a redirect).
+    """
 
     def __init__(
         self,
         message: str,
         *,
         excerpt: str = "",
+        status: int | None = None,
         session_id: str | None = None,
         external_id: str | None = None,
         partial_answer: str = "",
     ) -> None:
         super().__init__(message)
         self.excerpt = excerpt[:EXCERPT_CHARACTERS]
+        self.status = status
         self.session_id = session_id
         self.external_id = external_id
         self.partial_answer = partial_answer

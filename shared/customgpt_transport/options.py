@@ -198,6 +198,29 @@ class ClientOptions:
             raise ConfigurationError('new_session must be "create" or "uuid".')
 
 
+def with_defaults(
+    options: ClientOptions | None,
+    *,
+    api_key: str | None = None,
+    base_url: str | None = None,
+    project_id: int | str | None = None,
+    fallback: ClientOptions | None = None,
+) -> ClientOptions:
+    """Give resolved options: what is given here wins over `options`, these over `fallback`'s three fields.
+
+    Raises `ConfigurationError` as `ClientOptions.resolve` does.
+    """
+    base = options or ClientOptions()
+    back = fallback or ClientOptions()
+    number = project_id if project_id is not None else base.project_id
+    return replace(
+        base,
+        api_key=api_key or base.api_key or back.api_key,
+        base_url=base_url or base.base_url or back.base_url,
+        project_id=back.project_id if number is None else project_number(number),
+    ).resolve()
+
+
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise ConfigurationError(f"{name} must be a finite number of seconds, not {value!r:.80}.")

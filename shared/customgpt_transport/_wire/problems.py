@@ -59,9 +59,14 @@ def raise_for_status(response: Response) -> None:
             f"The service answered {response.status} and points to {location or 'nowhere'}: redirects are "
             "not followed here, because a request would change or the key would travel. Correct base_url.",
             excerpt=response.text,
+            status=response.status,
         )
     if response.status < 400:
-        raise ProtocolError(f"The service answered with status {response.status}.", excerpt=response.text)
+        raise ProtocolError(
+            f"The service answered with status {response.status}.",
+            excerpt=response.text,
+            status=response.status,
+        )
     raise api_error(response)
 
 

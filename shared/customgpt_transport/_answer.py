@@ -1,0 +1,258 @@
+"""An answer as it arrives: bytes in, deltas and the finish out. No I/O, no clock.
+
+Only `finish` completes an answer; the end of the bytes proves nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from customgpt_transport._sse import ServerSentEvent, SSEDecoder
+from customgpt_transport._wire.values import citation_ids, integer, timestamp
+from customgpt_transport.errors import AnswerFailed, CustomGPTError, ProtocolError, StreamInterrupted
+from customgpt_transport.models import AnswerDelta, AnswerFinished, Message, MessageEvent
+
+# json.loads without its checks: half the cost of a token is here. Typeshed does not know it.
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
+_KNOWN = frozenset({"start", "progress", "finish", "error"})
+
+
+class Answer:
+    """The answer to one prompt in the making.
+
+    `feed` what was read, then look at `failure`: an event that ends the answer badly is kept there, so that
+    the events before it are handed out first. `finished` is set by the finish event; what follows is ignored.
+    `events` counts those of any kind.
+    """
+
+    def __init__(
+        self, *, prompt: str, project_id: int, session_id: str, external_id: str, max_event_bytes: int | None
+    ) -> None:
+        self.prompt = prompt
+        self.project_id = project_id
+        self.session_id = session_id
+        self.external_id = external_id
+        self.retries = 0
+        self.finished: AnswerFinished | None = None
+        self.failure: CustomGPTError | None = None
+        self._parts: list[str] = []
+        self._decoder = SSEDecoder(max_event_bytes)
+        self._head = b""
+        self.events = 0
+        self._unterminated = False
+        self._message: Message | None = None
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self._parts)
+
+    @property
+    def message(self) -> Message:
+        """The whole message; raises `StreamInterrupted` before the finish event."""
+        if self._message is not None:
+            return self._message
+        done = self.finished
+        if done is None:
+            raise self.failure or self.interrupted("The answer is not complete: read the stream to its end.")
+        self._message = Message(
+            answer=self.text,
+            prompt=self.prompt,
+            project_id=self.project_id,
+            session_id=done.session_id,
+            prompt_id=done.prompt_id,
+            citation_ids=done.citation_ids,
+            created_at=done.created_at,
+            external_id=self.external_id,
+            recovered=done.recovered,
+            retries=self.retries,
+            extra={"unterminated": True} if self._unterminated else {},
+        )
+        return self._message
+
+    def feed(self, chunk: bytes) -> list[MessageEvent]:
+        """Take the next bytes; give the deltas (never empty ones) and the finish that they complete."""
+        try:
+            events = self._decoder.feed(chunk)
+        except ProtocolError as error:
+            self._fail(error)
+            return []
+        if not self.events and len(self._head) < 200:
+            self._head += chunk[:200]
+        return self._assemble(events)
+
+    def end(self) -> list[MessageEvent]:
+        """Take the end of the bytes. A last `finish` without its blank line counts, nothing else does."""
+        if self.finished is not None or self.failure is not None:
+            return []
+        left = self._decoder.close()
+        given: list[MessageEvent] = []
+        if b"finish" in left:
+            last = SSEDecoder().feed(left + b"\n\n")
+            if len(last) == 1 and _is_finish(last[0]):
+                given = self._assemble(last)
+                self._unterminated = self.finished is not None
+        if self.finished is None and self.failure is None:
+            if self.events:
+                self.failure = self.interrupted("The stream ended before the answer was finished.")
+            else:
+                self._fail(self._no_stream())
+        return given
+
+    def complete(self, message: Message) -> list[MessageEvent]:
+        """Take a whole message instead of (the rest of) the stream; give what was not shown yet.
+
+        Raises `StreamInterrupted` when its answer does not begin with what was shown, white space at the end
+        of both aside: the vendor's stored answers differ from the streamed ones by that.
+        """
+        shown = self.text
+        stored = message.answer
+        if stored.startswith(shown):
+            rest = stored[len(shown) :]
+        elif stored.rstrip().startswith(kept := shown.rstrip()):
+            rest = stored[len(kept) :] if stored[len(kept) :].strip() else ""
+        else:
+            raise self.interrupted(
+                "The stream broke off, and the stored answer does not continue what was shown. "
+                "Read it with client.messages.get()."
+            )
+        self.finished = AnswerFinished(
+            message.prompt_id,
+            message.session_id,
+            message.citation_ids,
+            message.created_at,
+            recovered=message.recovered,
+        )
+        self.failure = None
+        if rest:
+            self._parts.append(rest)
+        self._message = replace(message, answer=self.text, prompt=self.prompt, retries=self.retries)
+        return [AnswerDelta(rest), self.finished] if rest else [self.finished]
+
+    def interrupted(self, why: str) -> StreamInterrupted:
+        """Give the error for an answer that broke off, with what is known of it."""
+        text = self.text
+        return StreamInterrupted(
+            f"{why} {len(text)} characters had arrived (error.partial_answer). It may have been billed: look "
+            "for it with client.find_message(session_id, external_id) before asking again.",
+            session_id=self.session_id,
+            external_id=self.external_id,
+            partial_answer=text,
+        )
+
+    def _assemble(self, events: list[ServerSentEvent]) -> list[MessageEvent]:
+        given: list[MessageEvent] = []
+        if self.finished is not None or self.failure is not None:
+            return given
+        add, show, scan, delta = self._parts.append, given.append, _scan, AnswerDelta
+        self.events += len(events)
+        for event in events:
+            data = event[1]
+            try:  # the one event that comes by the thousand
+                payload, end = scan(data, 0)
+                if payload["status"] == "progress" and end == len(data):
+                    text = payload["message"]
+                    if text.__class__ is str:
+                        if text:
+                            add(text)
+                            show(delta(text))
+                        continue
+            except (StopIteration, ValueError, RecursionError, LookupError, TypeError):
+                pass
+            self._take_other(event, given)
+            if self.finished is not None or self.failure is not None:
+                break
+        return given
+
+    def _take_other(self, event: ServerSentEvent, given: list[MessageEvent]) -> None:
+        """Take any event in any form: an unknown status is nothing to us, a broken event that may be is."""
+        name = event.event
+        try:
+            payload = json.loads(event.data)
+        except (ValueError, RecursionError):
+            payload = None
+        if not isinstance(payload, Mapping):
+            if (name in _KNOWN or name == "message") and event.data.strip() not in ("[DONE]", ""):
+                self._fail(self._malformed(event.data))
+            return
+        status = payload.get("status")
+        status = status if isinstance(status, str) else name
+        if status == "progress":
+            text = payload.get("message")
+            if isinstance(text, str) and text:
+                self._parts.append(text)
+                given.append(AnswerDelta(text))
+            elif text is not None and not isinstance(text, str):
+                self._fail(self._malformed(event.data))
+        elif status == "finish":
+            given.append(self._finish(payload))
+        elif status == "error":
+            self._fail(_answer_failed(payload))
+
+    def _finish(self, payload: Mapping[str, Any]) -> AnswerFinished:
+        session_id = payload.get("session_id")
+        self.finished = AnswerFinished(
+            prompt_id=integer(payload.get("id")),
+            session_id=session_id if isinstance(session_id, str) and session_id else self.session_id,
+            citation_ids=citation_ids(payload.get("citations")),
+            created_at=timestamp(payload.get("created_at")),
+        )
+        return self.finished
+
+    def _fail(self, error: CustomGPTError) -> None:
+        for name, value in (
+            ("session_id", self.session_id),
+            ("external_id", self.external_id),
+            ("partial_answer", self.text),
+        ):
+            setattr(error, name, value)
+        self.failure = error
+
+    def _malformed(self, data: str) -> ProtocolError:
+        return ProtocolError(
+            "An event of the stream is not in the API's form, so text may be missing. "
+            "The answer may be stored: look with client.find_message(session_id, external_id).",
+            excerpt=data[:200],
+        )
+
+    def _no_stream(self) -> ProtocolError:
+        head = self._head.decode("utf-8", "replace")
+        what = "something that is no event stream" if head.strip() else "an empty body"
+        return ProtocolError(
+            f"The service answered 200 with {what}. Check that base_url is the API's address.", excerpt=head
+        )
+
+
+def _is_finish(event: ServerSentEvent) -> bool:
+    try:
+        payload = json.loads(event.data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(payload, Mapping) and payload.get("status", event.event) == "finish"
+
+
+def _answer_failed(payload: Mapping[str, Any]) -> AnswerFailed:
+    told = next((v for k in ("error", "message", "data") if (v := payload.get(k))), "")
+    if isinstance(told, Mapping):
+        told = next((v for k in ("message", "error") if (v := told.get(k))), "")
+    words = " ".join(str(told).split())[:500] or "no reason given"
+    code = integer(payload.get("code"))
+    return AnswerFailed(
+        f"The service broke off the answer: {words.rstrip('.')}. Ask again later, or change the prompt.",
+        status=200,
+        code=code,
+        message="" if words == "no reason given" else words,
+        body=json.dumps(payload, default=str)[:2000],
+    )
+
+
+def looks_like(first_bytes: bytes) -> str:
+    """Give what a 2xx body is by its first bytes: "json", "html", "events", or "" while nothing tells yet.
+
+    Servers and proxies label bodies wrongly; the first character does not lie.
+    """
+    start = first_bytes.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    return {b"": "", b"{": "json", b"[": "json", b"<": "html"}.get(start, "events")

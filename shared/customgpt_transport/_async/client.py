@@ -1,0 +1,298 @@
+"""The asynchronous client."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from customgpt_transport import _citations, _environment, _naming, _observe
+from customgpt_transport._async.http import Connections, SessionFactory
+from customgpt_transport._async.namespaces import Conversations, Messages
+from customgpt_transport._async.stream import AsyncMessageStream
+from customgpt_transport._flows import Effect, Flow, Send, Sleep, T, calls
+from customgpt_transport._flows.paging import Pages
+from customgpt_transport._flows.prompts import Prompt, ask, new_session, prepare, project_of
+from customgpt_transport._pacing import Gate, Slot, pacing, too_long
+from customgpt_transport._sessions import Turn as Place
+from customgpt_transport._sessions import sessions
+from customgpt_transport._wire.http import Response
+from customgpt_transport._wire.multipart import Upload, open_uploads
+from customgpt_transport._wire.problems import api_error
+from customgpt_transport.errors import CustomGPTError, RateLimited
+from customgpt_transport.models import Citation, FileInput, Message
+from customgpt_transport.options import ClientOptions, PromptSettings, with_defaults
+
+Opener = Callable[[Send], Awaitable[Response]]
+
+
+@dataclass
+class Turn:
+    """One prompt's turn in its conversation and its slot in flight; `seen` is as of its beginning."""
+
+    place: Place
+    gate: Gate
+    slot: Slot
+    seen: int
+
+    def end(self, prompt_id: int | None = None) -> None:
+        """Let the next prompt go."""
+        sessions.note(self.place.key, prompt_id)
+        self.gate.release(self.slot)
+        sessions.leave(self.place)
+
+
+class AsyncClient:
+    """The CustomGPT.ai API, asynchronous. One instance serves many event loops, and survives fork and pickle.
+
+    As `Client`, awaited; nothing blocks the loop. Each running loop gets an aiohttp session of its own, which
+    is closed when `asyncio.run` ends the loop, or by `aclose`. A `session_factory` of yours is called once
+    for each loop; what it makes is never closed, and brings its own proxies and certificates.
+    """
+
+    def __init__(
+        self,
+        *,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        project_id: int | str | None = None,
+        options: ClientOptions | None = None,
+        session_factory: SessionFactory | None = None,
+    ) -> None:
+        self.options = with_defaults(options, api_key=api_key, base_url=base_url, project_id=project_id)
+        del api_key  # tracebacks can show locals; the options mask theirs
+        self._connections = Connections(session_factory)
+        self._cache = _citations.CitationCache(self.options.clock)
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self.options!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), options=self.options), ()
+
+    async def __aenter__(self) -> AsyncClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close this loop's idle connections. The client can go on being used: it then opens new ones."""
+        await self._connections.aclose()
+
+    @property
+    def conversations(self) -> Conversations:
+        """Create, list, rename and delete conversations."""
+        return Conversations(self)
+
+    @property
+    def messages(self) -> Messages:
+        """List, get and rate messages."""
+        return Messages(self)
+
+    async def ask(
+        self,
+        prompt: str,
+        *,
+        session_id: str | None = None,
+        project_id: int | None = None,
+        settings: PromptSettings | None = None,
+        files: Sequence[FileInput] = (),
+        options: ClientOptions | None = None,
+    ) -> Message:
+        """Give the whole answer to `prompt`, in a new conversation or in the one of `session_id`.
+
+        Raises `ConfigurationError`, a kind of `APIError`, a kind of `TransportError`, or `ProtocolError`. An
+        answer that was lost on the way is looked for first; the prompt is never sent twice unless the first
+        one provably never arrived.
+        """
+        uploads = await asyncio.to_thread(open_uploads, files) if files else ()
+        prepared = self._prepare(prompt, session_id, project_id, settings, uploads, options)
+        if session_id is None:
+            session_id = await self._drive(new_session(prepared), prepared.options)
+        turn = await self._take_turn(prepared, session_id)
+        prompt_id = None
+        try:
+            message = await self._drive(ask(prepared, session_id, turn.seen), prepared.options)
+            prompt_id = message.prompt_id
+            return message
+        finally:
+            turn.end(prompt_id)
+
+    def stream(
+        self,
+        prompt: str,
+        *,
+        session_id: str | None = None,
+        project_id: int | None = None,
+        settings: PromptSettings | None = None,
+        files: Sequence[FileInput] = (),
+        options: ClientOptions | None = None,
+    ) -> AsyncMessageStream:
+        """Give the answer as a stream, for `async with`; entering sends the prompt. As `ask`."""
+        uploads = open_uploads(files) if files else ()
+        prepared = self._prepare(prompt, session_id, project_id, settings, uploads, options)
+        return AsyncMessageStream(self, prepared, session_id)
+
+    async def citations(
+        self, message: Message | Iterable[int], *, project_id: int | None = None
+    ) -> list[Citation]:
+        """Give the pages behind a message's citations, in order; looked up together, kept for an hour.
+
+        A look-up that fails, or is not back within `citation_timeout` for all together, gives a stub whose
+        `problem` says so; it never raises.
+        """
+        if project_id is None and isinstance(message, Message):
+            project_id = message.project_id
+        project = project_of(project_id, self.options)
+        ids = _citations.wanted(message)
+        found = {i: kept for i in ids if (kept := self._cache.get(project, i)) is not None}
+        missing = [i for i in ids if i not in found]
+        deadline = self.options.clock() + self.options.citation_timeout
+        at_once = asyncio.Semaphore(_citations.AT_ONCE)
+
+        async def look_up(citation_id: int) -> Citation:
+            async with at_once:
+                return await self.run(calls.citation(self.options, project, citation_id, deadline))
+
+        for citation in await asyncio.gather(*map(look_up, missing)):
+            self._cache.put(project, citation)
+            found[citation.id] = citation
+        return [found[i] for i in ids]
+
+    async def find_message(
+        self, session_id: str, external_id: str, *, project_id: int | None = None
+    ) -> Message | None:
+        """Give the answered message that carries `external_id`; None when the service stored none (yet)."""
+        project = project_of(project_id, self.options)
+        return await self.run(calls.find_message(self.options, project, session_id, external_id))
+
+    async def run(self, flow: Flow[T]) -> T:
+        """Run a flow to its result. For this package's own namespaces."""
+        return await self._drive(flow, self.options)
+
+    async def walk(self, pages: Pages[T]) -> AsyncIterator[T]:
+        """Give the rows of a list, fetching page after page. For this package's own namespaces."""
+        while pages.more:
+            for row in await self.run(pages.next()):
+                yield row
+
+    def _prepare(
+        self,
+        prompt: str,
+        session_id: str | None,
+        project_id: object,
+        settings: PromptSettings | None,
+        uploads: Sequence[Upload],
+        options: ClientOptions | None,
+    ) -> Prompt:
+        options = self.options if options is None else with_defaults(options, fallback=self.options)
+        return prepare(
+            prompt,
+            options,
+            project_id=project_id,
+            session_id=session_id,
+            settings=settings,
+            uploads=uploads,
+        )
+
+    async def _take_turn(self, prompt: Prompt, session_id: str) -> Turn:
+        """Wait until no other prompt of this process runs in the conversation, and there is a free slot."""
+        options = prompt.options
+        place = sessions.join((_environment.origin(options.base_url or ""), session_id), blocking=False)
+        try:
+            if not await _granted(place.granted, options.session_wait) and place.granted.cancel():
+                raise _naming.session_busy(options.session_wait, session_id)
+            gate = pacing.gate(options)
+            slot = gate.take(options.max_concurrent_prompts)
+            try:
+                await _granted(slot.granted)
+            except BaseException:
+                slot.granted.cancel()
+                gate.release(slot)
+                raise
+        except BaseException:
+            place.granted.cancel()
+            sessions.leave(place)
+            raise
+        return Turn(place, gate, slot, sessions.seen(place.key))
+
+    async def _drive(self, flow: Flow[T], options: ClientOptions, opener: Opener | None = None) -> T:
+        """Perform what the flow yields, until it returns. `opener` performs a streamed `Send`."""
+        performer = _Performer(self._connections, options, opener)
+        step: Callable[[], Effect] = partial(next, flow)
+        try:
+            while True:
+                effect = step()
+                try:
+                    step = partial(flow.send, await performer.perform(effect))
+                except CustomGPTError as error:
+                    step = partial(flow.throw, error)
+        except StopIteration as done:
+            return done.value  # type: ignore[no-any-return]  # what the flow returns is a T
+        finally:
+            flow.close()
+
+
+class _Performer:
+    """Performs the effects of one flow."""
+
+    def __init__(self, connections: Connections, options: ClientOptions, opener: Opener | None) -> None:
+        self._connections = connections
+        self._options = options
+        self._opener = opener
+        self._waited = 0.0  # the moment until which this flow has waited already
+
+    async def perform(self, effect: Effect) -> Response | None:
+        if isinstance(effect, Sleep):
+            if effect.retry is not None:
+                _observe.retrying(self._options, effect.retry)
+            self._waited = self._options.clock() + effect.seconds
+            await self._sleep(effect.seconds)
+            return None
+        options, gate = self._options, pacing.gate(self._options)
+        if effect.request.kind == "prompt":
+            await self._wait_for(gate)
+        began_at = options.clock()
+        _observe.began(options, effect)
+        try:
+            if effect.request.stream and self._opener is not None:
+                response = await self._opener(effect)
+            else:
+                response = await self._connections.exchange(effect, options)
+        except CustomGPTError as error:
+            _observe.ended(options, effect, began_at, error=error)
+            raise
+        _observe.ended(options, effect, began_at, status=response.status)
+        gate.heard(response, options.clock())
+        if response.status == 429 and isinstance(problem := api_error(response), RateLimited):
+            gate.refused(problem, options.clock())
+        return response
+
+    async def _wait_for(self, gate: Gate) -> None:
+        clock = self._options.clock
+        while (opens_at := gate.opening(clock(), self._waited)) is not None:
+            pause = opens_at - clock()
+            if problem := too_long(pause, self._options.retry.patience):
+                raise problem
+            self._waited = opens_at
+            await self._sleep(pause)
+
+    async def _sleep(self, seconds: float) -> None:
+        slept = (self._options.sleep or asyncio.sleep)(max(0.0, seconds))
+        if inspect.isawaitable(slept):
+            await slept
+
+
+async def _granted(right: Future[None], patience: float | None = None) -> bool:
+    """Wait for a right without blocking the loop; False when it did not come in time."""
+    if not right.done():
+        await asyncio.wait([asyncio.wrap_future(right)], timeout=patience)
+    return right.done()

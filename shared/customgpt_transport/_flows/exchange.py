@@ -1,0 +1,91 @@
+"""One request until it is answered, or until the retry policy gives up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from urllib.parse import urljoin
+
+from customgpt_transport import _environment
+from customgpt_transport._flows import Flow, Send, Sleep, T
+from customgpt_transport._wire.http import Request, Response
+from customgpt_transport._wire.problems import raise_for_status
+from customgpt_transport.errors import (
+    ConnectionLost,
+    CustomGPTError,
+    NotFound,
+    RequestTimeout,
+    ServerError,
+)
+from customgpt_transport.options import ClientOptions, RetryInfo
+
+REDIRECTS = 5
+_FOLLOWED = frozenset({301, 302, 303, 307, 308})
+
+
+def exchange(request: Request, options: ClientOptions, *, deadline: float | None = None) -> Flow[Response]:
+    """Send `request` and give the successful response, after as many attempts as the policy allows.
+
+    Raises the last attempt's error. With a `deadline` (on the options' clock) nothing is begun that would
+    reach beyond it. A DELETE that is repeated after it may have been carried out takes 404 for success.
+    """
+    attempt, lost = 1, False
+    while True:
+        try:
+            response: Response = yield from _send(request, options, attempt, deadline)
+            return replace(response, retries=attempt - 1) if attempt > 1 else response
+        except CustomGPTError as error:
+            if lost and request.method == "DELETE" and isinstance(error, NotFound):
+                return Response(
+                    200, body=b'{"status":"success","data":{"deleted":true}}', retries=attempt - 1
+                )
+            delay = options.retry.delay(attempt, request.kind, error)
+            if delay is None or (deadline is not None and options.clock() + delay >= deadline):
+                _name_what_may_exist(request, error)
+                raise
+            lost = lost or not error.resend_safe
+            retry = RetryInfo(request.method, request.template, attempt, delay, error)
+        yield Sleep(delay, retry)
+        attempt += 1
+
+
+def _send(request: Request, options: ClientOptions, attempt: int, deadline: float | None) -> Flow[Response]:
+    """One attempt; a GET is led on within its origin."""
+    for _ in range(REDIRECTS):
+        timeout = None if deadline is None else max(0.001, deadline - options.clock())
+        response: Response = yield Send(request, attempt, timeout)
+        target = _redirect(request, response, options)
+        if target is None:
+            break
+        request = replace(request, location=target)
+    raise_for_status(response)
+    return response
+
+
+def _redirect(request: Request, response: Response, options: ClientOptions) -> str | None:
+    location = response.header("location")
+    if request.method != "GET" or response.status not in _FOLLOWED or not location:
+        return None
+    here = request.url(options.base_url or "")
+    try:
+        target = urljoin(here, location)
+        same = _environment.origin(target) == _environment.origin(here)
+    except ValueError:
+        return None
+    return target if same and target.isascii() and target.isprintable() and " " not in target else None
+
+
+def _name_what_may_exist(request: Request, error: CustomGPTError) -> None:
+    """A create whose fate is unknown must not be repeated blindly, and the sentence says so."""
+    unknown = isinstance(error, (ConnectionLost, RequestTimeout, ServerError)) and not error.resend_safe
+    if request.kind == "create" and unknown and error.args:
+        error.args = (
+            f"{error.args[0]} {request.method} {request.template} may have been carried out all the same: "
+            "look before you repeat it.",
+        )
+
+
+def fetch(request: Request, options: ClientOptions, parse: Callable[[Response], T]) -> Flow[T]:
+    """`exchange` and read the answer: what most calls of the API are."""
+    response: Response = yield from exchange(request, options)
+    return parse(response)

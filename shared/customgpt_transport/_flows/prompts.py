@@ -1,0 +1,242 @@
+"""A prompt from session to answer: open a conversation, ask, and get back what a broken connection lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from customgpt_transport._answer import Answer, looks_like
+from customgpt_transport._flows import Flow, Send, Sleep
+from customgpt_transport._flows.exchange import exchange
+from customgpt_transport._wire import conversations, messages
+from customgpt_transport._wire.http import Request, Response, path_segment
+from customgpt_transport._wire.multipart import MultipartBody, Upload
+from customgpt_transport._wire.problems import not_documented
+from customgpt_transport.errors import (
+    APIError,
+    ConfigurationError,
+    ConnectionLost,
+    CustomGPTError,
+    ProtocolError,
+    RequestTimeout,
+    ServerError,
+    StreamInterrupted,
+)
+from customgpt_transport.models import Message
+from customgpt_transport.options import ClientOptions, PromptSettings, new_uuid, project_number
+
+POLLS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+"""Seconds before each look for a lost answer, within `recovery_patience`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt, checked and ready to be sent. `own_id` tells that `external_id` is ours, and so unique."""
+
+    text: str
+    project_id: int
+    settings: PromptSettings
+    external_id: str
+    own_id: bool
+    options: ClientOptions
+    uploads: tuple[Upload, ...] = ()
+
+    def answer(self, session_id: str) -> Answer:
+        """Give the empty answer to fill."""
+        return Answer(
+            prompt=self.text,
+            project_id=self.project_id,
+            session_id=session_id,
+            external_id=self.external_id,
+            max_event_bytes=self.options.max_event_bytes,
+        )
+
+
+def prepare(
+    text: str,
+    options: ClientOptions,
+    *,
+    project_id: object,
+    session_id: str | None,
+    settings: PromptSettings | None,
+    uploads: Sequence[Upload] = (),
+) -> Prompt:
+    """Check everything about a prompt that can be checked without a request. Raises `ConfigurationError`."""
+    if not isinstance(text, str) or not text.strip():
+        raise ConfigurationError("The prompt is empty. Pass the question as text.")
+    settings = settings or PromptSettings()
+    given = settings.external_id
+    if given is not None and not 0 < len(given) <= messages.EXTERNAL_ID_CHARACTERS:
+        raise ConfigurationError("external_id must have 1 to 128 characters.")
+    if session_id is not None:
+        path_segment("session_id", session_id)
+    return Prompt(
+        text,
+        project_of(project_id, options),
+        settings,
+        external_id=given or options.new_id(),
+        own_id=given is None,
+        options=options,
+        uploads=tuple(uploads),
+    )
+
+
+def project_of(project_id: object, options: ClientOptions) -> int:
+    """Give the agent that a call is about: the one given, else the client's own."""
+    if project_id is not None:
+        return project_number(project_id)
+    if options.project_id is None:
+        raise ConfigurationError(
+            "No agent. Pass project_id=..., or set CUSTOMGPT_PROJECT_ID: the number in the agent's address."
+        )
+    return options.project_id
+
+
+def new_session(prompt: Prompt) -> Flow[str]:
+    """Give the session id of a new conversation, named after the prompt's beginning."""
+    if prompt.options.new_session == "uuid":
+        return new_uuid()
+    request = conversations.create(prompt.project_id, " ".join(prompt.text.split())[:60])
+    response: Response = yield from exchange(request, prompt.options)
+    return conversations.parse_conversation(response).session_id
+
+
+def ask(prompt: Prompt, session_id: str, seen: int) -> Flow[Message]:
+    """Give the whole answer. `seen` is the greatest prompt id already known in the session (0: none)."""
+    try:
+        response: Response = yield from exchange(_request(prompt, session_id, stream=False), prompt.options)
+        return messages.parse_message(
+            response,
+            project_id=prompt.project_id,
+            session_id=session_id,
+            external_id=prompt.external_id,
+        )
+    except CustomGPTError as caught:
+        error = _locate(caught, prompt, session_id)
+    found: Message | None = yield from recover(prompt, session_id, seen, error)
+    if found is None:
+        raise error
+    return found
+
+
+def open_stream(prompt: Prompt, session_id: str, answer: Answer) -> Flow[Response]:
+    """Send the prompt and give the response whose body is to be read as events.
+
+    The client's `Send` of a streamed request gives the body back whole when it is no stream (`looks_like`):
+    a JSON message then completes `answer`. Raises whatever the prompt ended in; recovery is another step.
+    """
+    try:
+        response: Response = yield from exchange(_request(prompt, session_id, stream=True), prompt.options)
+        answer.retries = response.retries
+        kind = looks_like(response.body)
+        if kind == "json":
+            message = messages.parse_message(
+                response,
+                project_id=prompt.project_id,
+                session_id=session_id,
+                external_id=prompt.external_id,
+            )
+            answer.complete(message)
+        elif kind != "events":
+            raise not_documented(response)
+    except CustomGPTError as caught:
+        error = _locate(caught, prompt, session_id)
+    else:
+        return response
+    raise error
+
+
+def recover(
+    prompt: Prompt, session_id: str, seen: int, error: CustomGPTError, *, retries: int = 0
+) -> Flow[Message | None]:
+    """Look for the stored answer to a prompt that ended in `error`; None when there is nothing to find.
+
+    Polls the newest messages until one counts (`counts`), the patience is used up, or the service refuses.
+    """
+    if not is_recoverable(error):
+        return None
+    options = prompt.options
+    started = options.clock()
+    for pause, left in _pauses(options.recovery_patience):
+        yield Sleep(pause)
+        left = min(left, max(1.0, options.recovery_patience - (options.clock() - started)))
+        request = messages.list_page(prompt.project_id, session_id, 1, order="desc")
+        try:
+            response: Response = yield Send(request, timeout=left)
+            page = messages.parse_messages(response, project_id=prompt.project_id, session_id=session_id)
+        except (ProtocolError, APIError) as refused:
+            if isinstance(refused, ServerError) or (isinstance(refused, APIError) and refused.resend_safe):
+                continue
+            return None
+        except CustomGPTError:
+            continue
+        for row in page.rows:
+            if counts(row, prompt, seen):
+                return replace(
+                    row, recovered=True, retries=retries, external_id=row.external_id or prompt.external_id
+                )
+    return None
+
+
+def counts(row: Message, prompt: Prompt, seen: int) -> bool:
+    """Whether a stored message is the answer to this prompt, and not to an earlier one that looks like it.
+
+    Its id is greater than every one seen in the session, it has an answer, and it carries our external id. A
+    caller's id need not be unique, and a service that echoes none proves nothing: then the text must agree.
+    """
+    if row.prompt_id is None or row.prompt_id <= seen or not row.answer:
+        return False
+    if row.external_id is not None and row.external_id != prompt.external_id:
+        return False
+    return (row.external_id is not None and prompt.own_id) or row.prompt == prompt.text
+
+
+def is_recoverable(error: CustomGPTError) -> bool:
+    """Whether the prompt left, so that the service may have answered it although we did not hear it all."""
+    match error:
+        case ConnectionLost() | StreamInterrupted():
+            return True
+        case RequestTimeout():
+            return error.sent
+        case ServerError():
+            return not error.resend_safe and error.status != 501
+        case ProtocolError():
+            return error.status is None
+    return False
+
+
+def _pauses(patience: float) -> Iterator[tuple[float, float]]:
+    """Give each pause with the seconds left after it; the last is cut to what the patience allows."""
+    left = patience
+    for pause in POLLS:
+        if left <= 0:
+            return
+        pause = min(pause, left)
+        left -= pause
+        yield pause, max(1.0, left)
+
+
+def _request(prompt: Prompt, session_id: str, *, stream: bool) -> Request:
+    given = {k: v for k, v in asdict(prompt.settings).items() if v is not None and k != "external_id"}
+    body = None
+    if prompt.uploads:
+        name = "file" if len(prompt.uploads) == 1 else "files[]"
+        fields = {"prompt": prompt.text, **{k: v for k, v in given.items() if k != "lang"}}
+        body = MultipartBody(fields, [(name, upload) for upload in prompt.uploads])
+    return messages.send(
+        prompt.project_id,
+        session_id,
+        prompt.text,
+        given,
+        external_id=prompt.external_id,
+        stream=stream,
+        body=body,
+    )
+
+
+def _locate(error: CustomGPTError, prompt: Prompt, session_id: str) -> CustomGPTError:
+    """Write on an error where the answer may be found later."""
+    if hasattr(error, "session_id"):
+        error.session_id = session_id
+        error.external_id = prompt.external_id  # type: ignore[attr-defined]  # the two come together
+    return error

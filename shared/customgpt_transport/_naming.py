@@ -1,0 +1,81 @@
+"""What happened on the wire, in words that are the same in both clients."""
+
+from __future__ import annotations
+
+from customgpt_transport.errors import (
+    CertificateRefused,
+    ConnectionFailed,
+    ConnectionLost,
+    ProtocolError,
+    RequestTimeout,
+)
+from customgpt_transport.options import ClientOptions
+
+_CLOCKS = {
+    "connect": ("No connection after {:g} s", "connect_timeout"),
+    "first_byte": ("No answer began within {:g} s", "first_byte_timeout"),
+    "idle": ("No byte came for {:g} s", "idle_timeout"),
+    "events": ("No event came for {:g} s", "event_timeout"),
+}
+
+
+def could_not_connect(options: ClientOptions, detail: object) -> ConnectionFailed:
+    """Nothing was sent."""
+    return ConnectionFailed(
+        f"Could not connect to {options.base_url}: {_short(detail)}. Nothing was sent. "
+        "Check base_url, the network and the proxy."
+    )
+
+
+def certificate_refused(options: ClientOptions, detail: object) -> CertificateRefused:
+    """Nothing was sent, and it is no use to try again."""
+    return CertificateRefused(
+        f"The certificate of {options.base_url} was refused: {_short(detail)}. Nothing was sent. "
+        "If a proxy of yours signs it, name its CA file with ClientOptions(verify=...) or REQUESTS_CA_BUNDLE."
+    )
+
+
+def dropped(detail: object) -> ConnectionLost:
+    """Sent, and no complete answer."""
+    return ConnectionLost(
+        f"The connection was lost before the answer was complete: {_short(detail)}. "
+        "The service may have done what was asked: look before you repeat it."
+    )
+
+
+def silent(clock: str, seconds: float) -> RequestTimeout:
+    """A clock ran out; `clock` is one of connect, first_byte, idle, events."""
+    words, option = _CLOCKS[clock]
+    sent = clock != "connect"
+    rest = (
+        "The service may have done what was asked: look before you repeat it."
+        if sent
+        else "Nothing was sent."
+    )
+    return RequestTimeout(f"{words.format(seconds)} (ClientOptions.{option}). {rest}", clock=clock, sent=sent)
+
+
+def session_busy(seconds: float, session_id: str) -> RequestTimeout:
+    """The conversation's turn did not come."""
+    return RequestTimeout(
+        f"The conversation was still busy with another prompt of this process after {seconds:g} s "
+        "(ClientOptions.session_wait). Nothing was sent: ask again, or use another session_id.",
+        clock="session",
+        sent=False,
+        session_id=session_id,
+    )
+
+
+def garbled(detail: object) -> ProtocolError:
+    """Bytes came that are not HTTP, or a body that cannot be decoded."""
+    return ProtocolError(
+        f"What came back is not a valid HTTP answer: {_short(detail)}. "
+        "Check that base_url is the API's address."
+    )
+
+
+def _short(detail: object) -> str:
+    name = type(detail).__name__
+    said = " ".join(str(detail).split())
+    text = f"{name}: {said}" if isinstance(detail, BaseException) and said else said or name
+    return text[:300].rstrip(".")

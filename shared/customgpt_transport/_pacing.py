@@ -1,0 +1,170 @@
+"""What the service said about its limits, shared by all clients of one key in this process.
+
+A gate is named by the origin and a hash of the key. It shuts when the service says that nothing remains in
+this minute, or answers 429; the prompts of all threads and loops then wait instead of failing one by one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from customgpt_transport._environment import origin
+from customgpt_transport._sessions import Owner
+from customgpt_transport._wire.http import Response
+from customgpt_transport.errors import APIError, ConfigurationError, RateLimited
+from customgpt_transport.options import ClientOptions
+
+WINDOW = 60.0
+"""Seconds of the service's rate window. Source: vendor scripts, `X-RateLimit-*` of captured answers."""
+
+UNNAMED_PAUSE = 1.0
+"""Seconds to keep the gate shut after a 429 that names no time."""
+
+
+@dataclass(eq=False, slots=True)
+class Slot:
+    """The right of one prompt to be in flight; `granted` is done once it has it."""
+
+    owner: Owner
+    most: int | None
+    granted: Future[None] = field(default_factory=Future)
+
+
+class Gate:
+    """The limits of one key at one origin."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opens_at = 0.0
+        self._window_began: float | None = None
+        self._lowest = 0
+        self._limit: int | None = None
+        self._allowance: int | None = None  # what the next window admits, once a limit has shown to be real
+        self._flying: list[Slot] = []
+        self._waiting: deque[Slot] = deque()
+
+    def opening(self, now: float, after: float = 0.0) -> float | None:
+        """Give the moment to wait for before sending, None to send now.
+
+        `after` is a moment already waited for: it does not count again, so that a clock that stands still
+        cannot hold anybody for ever.
+        """
+        with self._lock:
+            if self._opens_at > now and self._opens_at > after:
+                return self._opens_at
+            if self._allowance is not None:
+                if self._allowance <= 0 and self._opens_at <= after:
+                    self._allowance = self._limit
+                if self._allowance is not None and self._allowance <= 0:
+                    self._opens_at = max(now, self._opens_at) + WINDOW
+                    self._allowance = self._limit
+                    return self._opens_at
+                if self._allowance is not None:
+                    self._allowance -= 1
+            return None
+
+    def heard(self, response: Response, now: float) -> None:
+        """Take note of the limits that any response names."""
+        remaining = _whole(response.header("x-ratelimit-remaining"))
+        if remaining is None:
+            return
+        limit = _whole(response.header("x-ratelimit-limit"))
+        with self._lock:
+            self._limit = limit or self._limit
+            began = self._window_began
+            # A count that rose by more than what is under way is another window of the service.
+            if began is None or now - began >= WINDOW or remaining > self._lowest + len(self._flying):
+                began = self._window_began = now
+                self._lowest = remaining
+                self._allowance = None
+            self._lowest = min(self._lowest, remaining)
+            if remaining == 0:
+                self._shut(began + WINDOW)
+
+    def refused(self, error: APIError, now: float) -> None:
+        """Shut until the moment that a 429 names."""
+        with self._lock:
+            self._shut(now + (UNNAMED_PAUSE if error.retry_after is None else error.retry_after))
+
+    def _shut(self, until: float) -> None:
+        self._opens_at = max(self._opens_at, until)
+        self._allowance = self._limit
+
+    def take(self, most: int | None) -> Slot:
+        """Ask for the right to have a prompt in flight, beside at most `most` - 1 others."""
+        slot = Slot(Owner(), most)
+        with self._lock:
+            if most is None or (len(self._flying) < most and not self._waiting):
+                self._flying.append(slot)
+                slot.granted.set_result(None)
+                return slot
+            if all(slot.owner.would_block(held.owner, blocking=False) for held in self._flying):
+                raise ConfigurationError(
+                    f"max_concurrent_prompts={most} is used up by streams that this thread or task has open: "
+                    "close one first."
+                )
+            self._waiting.append(slot)
+        return slot
+
+    def release(self, slot: Slot) -> None:
+        """Give a slot back, or stop waiting for one. Harmless when repeated."""
+        granted: list[Slot] = []
+        with self._lock:
+            if slot in self._waiting:
+                self._waiting.remove(slot)
+            elif slot in self._flying:
+                self._flying.remove(slot)
+            while self._waiting and len(self._flying) < (self._waiting[0].most or 0):
+                granted.append(self._waiting.popleft())
+                self._flying.append(granted[-1])
+        for one in granted:
+            if one.granted.set_running_or_notify_cancel():
+                one.granted.set_result(None)
+
+
+class Pacing:
+    """The registry of gates. One per process, see `pacing`."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all gates; for tests, and in a forked child."""
+        self._lock = threading.Lock()
+        self._gates: dict[tuple[str, bytes], Gate] = {}
+
+    def gate(self, options: ClientOptions) -> Gate:
+        """Give the gate of resolved options."""
+        digest = hashlib.sha256((options.api_key or "").encode()).digest()
+        key = (origin(options.base_url or ""), digest)
+        with self._lock:
+            return self._gates.setdefault(key, Gate())
+
+
+def too_long(wait: float, retry_patience: float) -> RateLimited | None:
+    """Give the error for a wait beyond the caller's patience: nothing is sent then."""
+    if wait <= retry_patience + 0.001:
+        return None
+    return RateLimited(
+        f"The service admits no more requests of this key for {wait:.0f} s, which is beyond the patience of "
+        f"{retry_patience:g} s (RetryPolicy.patience). Nothing was sent. Try again later.",
+        status=429,
+        message="Not sent: this process was told to wait.",
+        retry_after=wait,
+    )
+
+
+def _whole(value: str | None) -> int | None:
+    text = (value or "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+pacing = Pacing()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=pacing.clear)

@@ -1,0 +1,128 @@
+"""Whose turn it is in each conversation of this process, and which prompts are known there.
+
+Two prompts must not run in one conversation at once: the service would interleave them. Everything here is
+shared by all clients of the process, threads and event loops alike. No lock is held while anything waits: a
+waiter is a `concurrent.futures.Future`, which a thread can wait for and a loop can be woken by.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import weakref
+from collections import OrderedDict, deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from customgpt_transport.errors import ConfigurationError
+
+REMEMBERED = 10_000
+"""For how many conversations the greatest prompt id is remembered."""
+
+Key: TypeAlias = tuple[str, str]
+"""Origin of the service, session id."""
+
+
+class Owner:
+    """The thread, and the task where there is one, that a call was made from."""
+
+    __slots__ = ("_task", "_thread")
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+        try:
+            task: asyncio.Task[Any] | None = asyncio.current_task()
+        except RuntimeError:  # no loop runs here
+            task = None
+        self._task = None if task is None else weakref.ref(task)
+
+    def would_block(self, other: Owner, *, blocking: bool) -> bool:
+        """Whether waiting for `other` could never end, because it is what would have to go on."""
+        if self._thread != other._thread:
+            return False
+        if blocking or self._task is None:
+            return True
+        return other._task is not None and self._task() is other._task()
+
+
+@dataclass(eq=False, slots=True)
+class Turn:
+    """The right to send one prompt. `granted` is done once it is this one's turn."""
+
+    key: Key
+    owner: Owner
+    granted: Future[None] = field(default_factory=Future)
+
+
+class Sessions:
+    """The registry. One per process, see `sessions`."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything; for tests, and in a forked child: another thread may have held the lock."""
+        self._lock = threading.Lock()
+        self._turns: dict[Key, deque[Turn]] = {}  # the first of each has the turn
+        self._seen: OrderedDict[Key, int] = OrderedDict()
+
+    def join(self, key: Key, *, blocking: bool) -> Turn:
+        """Stand in line; the turn is there when `granted` is done, often at once.
+
+        Raises `ConfigurationError` when the caller itself holds the turn and so could never get it.
+        """
+        turn = Turn(key, Owner())
+        with self._lock:
+            line = self._turns.setdefault(key, deque())
+            if line and turn.owner.would_block(line[0].owner, blocking=blocking):
+                raise ConfigurationError(
+                    "Close the open stream first: this conversation still answers an earlier prompt, and the "
+                    "same thread or task cannot both read that answer and wait for it. Read it to the end, "
+                    "leave its with block, or use another session_id."
+                )
+            line.append(turn)
+            if line[0] is turn:
+                turn.granted.set_result(None)
+        return turn
+
+    def leave(self, turn: Turn) -> None:
+        """End a turn, or stop waiting for one, and let the next have it. Harmless when repeated."""
+        with self._lock:
+            line = self._turns.get(turn.key)
+            if line is None or turn not in line:
+                return
+            held = line[0] is turn
+            line.remove(turn)
+            if not line:
+                del self._turns[turn.key]
+            following = line[0] if line and held else None
+        if following is not None and not following.granted.done():
+            # Outside the lock: a result runs callbacks. A waiter that gave up meanwhile leaves by itself.
+            _grant(following.granted)
+
+    def seen(self, key: Key) -> int:
+        """Give the greatest prompt id known in the conversation, 0 when none is."""
+        with self._lock:
+            return self._seen.get(key, 0)
+
+    def note(self, key: Key, prompt_id: int | None) -> None:
+        """Remember a prompt id of the conversation."""
+        if prompt_id is None:
+            return
+        with self._lock:
+            self._seen[key] = max(prompt_id, self._seen.pop(key, 0))
+            if len(self._seen) > REMEMBERED:
+                self._seen.popitem(last=False)
+
+
+def _grant(future: Future[None]) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_result(None)
+
+
+sessions = Sessions()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=sessions.clear)

@@ -1,0 +1,1 @@
+"""The client on requests: blocking calls, for threads."""
