@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from customgpt_emulator.bodies import Body, is_true
+from customgpt_emulator.connections import Connection
 from customgpt_emulator.context import Context
 from customgpt_emulator.errors import ApiError, agent_not_found, bad_agent_id, conversation_not_found
 from customgpt_emulator.faults import Fault
@@ -29,9 +30,14 @@ class Call:
     context: Context
     request: web.Request
     entry: Entry
+    connection: Connection
     body: Body = field(default_factory=Body)
     fault: Fault | None = None
     """The misbehaviour that this request shall meet."""
+    stored: sqlite3.Row | None = None
+    """The message that was stored for it."""
+    begun: web.StreamResponse | None = None
+    """The answer that was begun and goes out in parts."""
 
     @cached_property
     def now(self) -> float:
@@ -47,6 +53,13 @@ class Call:
     def url(self) -> str:
         """The request's address without its query."""
         return f"{self.shapes.origin}{self.request.path}"
+
+    @property
+    def keeps_answer(self) -> bool:
+        """Whether an answer that the client cannot get is stored all the same."""
+        if self.fault is not None and self.fault.persist is not None:
+            return self.fault.persist
+        return self.context.switches.on_disconnect == "persist"
 
     def agent(self) -> sqlite3.Row:
         """The agent of the path: 400 when its id is no integer, 404 when it is unknown."""

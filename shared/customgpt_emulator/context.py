@@ -8,9 +8,11 @@ from pathlib import Path
 from aiohttp import web
 
 from customgpt_emulator.clock import Clock
+from customgpt_emulator.connections import Connections
 from customgpt_emulator.faults import Faults
 from customgpt_emulator.journal import Journal
 from customgpt_emulator.library import Library
+from customgpt_emulator.pacing import Pacing
 from customgpt_emulator.store import Store
 from customgpt_emulator.switches import Switches
 
@@ -28,6 +30,8 @@ class Context:
     switches: Switches = field(default_factory=Switches)
     faults: Faults = field(default_factory=Faults)
     journal: Journal = field(default_factory=Journal)
+    pacing: Pacing = field(default_factory=Pacing)
+    connections: Connections = field(default_factory=Connections)
     documents: Path | None = None
     """The documents folder, from which the files of its pages are served."""
 

@@ -12,12 +12,13 @@ from aiohttp import web
 
 from customgpt_emulator.answering import Answer, answer
 from customgpt_emulator.call import Call
+from customgpt_emulator.connections import Gone
 from customgpt_emulator.documents import Document
 from customgpt_emulator.errors import ApiError, Invalid
 from customgpt_emulator.settings import DEFAULTS
-from customgpt_emulator.streaming import EventWriter, Gone
+from customgpt_emulator.writer import EventWriter
 
-__all__ = ["Question", "check_active", "external_id", "find_answer", "keep", "stream_out"]
+__all__ = ["Question", "answer_whole", "check_active", "external_id", "find_answer", "keep", "stream_out"]
 
 LONGEST_EXTERNAL_ID = 128
 
@@ -87,7 +88,8 @@ def keep(call: Call, question: Question, found: Answer) -> sqlite3.Row:
         "user_agent": call.request.headers.get("User-Agent"),
         "request_source": question.source,
     }
-    return call.context.store.add_message(values, call.context.clock.now())
+    call.stored = call.context.store.add_message(values, call.context.clock.now())
+    return call.stored
 
 
 async def stream_out(
@@ -98,21 +100,30 @@ async def stream_out(
 ) -> web.StreamResponse:
     """Stream an answer: `frames`, then it is stored, then the `ending` that tells of what was stored.
 
-    When the client leaves before the ending, the switch `on_disconnect` says whether it is stored all the
-    same, once the time is over that the rest would have taken.
+    When the client leaves before the ending, the switch `on_disconnect` (or the fault that cut it off) says
+    whether it is stored all the same, once the time is over that the rest would have taken.
     """
     writer = EventWriter(call)
     try:
         await writer.open()
         await writer.send(frames)
     except Gone:
-        if call.context.switches.on_disconnect == "persist":
+        if call.keeps_answer:
             await writer.live_on(len(frames))
             store()
-        return writer.response
-    try:
-        await writer.send(ending(store()))
-        await writer.close()
-    except Gone:
-        pass  # stored, like any answer whose very end was lost
+        raise
+    await writer.finish(ending(store()))
     return writer.response
+
+
+async def answer_whole(call: Call, tokens: int, store: Callable[[], sqlite3.Row]) -> sqlite3.Row:
+    """The stored answer, when the time is over that so many tokens take; for leavers as in `stream_out`."""
+    seconds = call.context.pacing.whole(tokens)
+    if seconds:
+        try:
+            await call.connection.pause(seconds)
+        except Gone:
+            if call.keeps_answer:
+                store()
+            raise
+    return store()

@@ -14,13 +14,15 @@ from types import TracebackType
 from aiohttp import web
 
 from customgpt_emulator.clock import Clock
+from customgpt_emulator.connections import Connections
 from customgpt_emulator.context import Context
 from customgpt_emulator.faults import Faults
 from customgpt_emulator.folder import Folder, Skipped, sync
 from customgpt_emulator.journal import Journal
 from customgpt_emulator.library import Library
+from customgpt_emulator.pacing import Pacing
 from customgpt_emulator.page_guard import page_key
-from customgpt_emulator.server import make_app
+from customgpt_emulator.server import ROUTES, make_app
 from customgpt_emulator.store import Store
 from customgpt_emulator.switches import Switches
 from customgpt_emulator.watching import Watcher
@@ -43,6 +45,8 @@ class Emulator:
     `api_key`: the key to accept; a fresh one unless given. `seed`: the same requests get the same bytes, with
     ids, session ids and clock fixed. `state`: an SQLite file that keeps everything across restarts.
     `watch`: index documents anew when they change, while serving (needs the extra `emulator`).
+    `time_to_first_token` (seconds), `tokens_per_second`, `jitter` (a share): how fast answers come; `pacing`
+    changes it later.
     `switches`: behaviour where the service is unknown. `progress`: called with (done, of all) while indexing.
 
     `start` raises `FileNotFoundError` or `NotADirectoryError` for a missing folder and `OSError` for a port
@@ -60,12 +64,22 @@ class Emulator:
         state: str | os.PathLike[str] | None = None,
         watch: bool = False,
         switches: Switches | None = None,
+        time_to_first_token: float = 0.0,
+        tokens_per_second: float | None = None,
+        jitter: float = 0.0,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.api_key = api_key or f"{secrets.randbelow(9000) + 1000}|{secrets.token_urlsafe(30)}"
         self.switches = switches or Switches()
-        self.faults = Faults()
+        self.faults = Faults(seed=seed, endpoints=[route.name for route in ROUTES])
         self.journal = Journal()
+        self.pacing = Pacing(
+            time_to_first_token=time_to_first_token,
+            tokens_per_second=tokens_per_second,
+            jitter=jitter,
+            seed=seed,
+        )
+        self._connections = Connections()
         self.skipped: list[Skipped] = []
         if watch and documents is None:
             raise ValueError("watch=True needs documents: name the folder to watch.")
@@ -102,6 +116,11 @@ class Emulator:
         if self._address is None:
             raise RuntimeError("the emulator is not running: use it as a context manager, or call start()")
         return self._project_id
+
+    @property
+    def open_connections(self) -> int:
+        """How many TCP connections clients hold open."""
+        return self._connections.open
 
     def start(self) -> Emulator:
         """Index the documents and begin to serve; returns when requests are accepted. Twice is once."""
@@ -174,6 +193,8 @@ class Emulator:
                 self.switches,
                 self.faults,
                 self.journal,
+                self.pacing,
+                self._connections,
                 self._folder.root if self._folder is not None else None,
             )
             watcher = self._watcher(self._context)
@@ -182,6 +203,8 @@ class Emulator:
                 make_app(self._context), handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN
             )
             await runner.setup()
+            assert runner.server is not None  # noqa: S101 - setup made it
+            self._connections.watch(runner.server)
             try:
                 await web.TCPSite(runner, self._host, self._port).start()
                 self._address = runner.addresses[0][:2]
@@ -209,7 +232,9 @@ class Emulator:
 
     async def _reset(self, context: Context) -> None:
         context.journal.clear()
-        context.faults.clear()
+        context.faults.reset()
+        context.pacing.reset()
+        context.connections.clear()
         context.clock.reset()
         context.store.clear()
         self._index(context)

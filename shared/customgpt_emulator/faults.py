@@ -1,28 +1,37 @@
-"""Misbehaviour on command. So far nothing can be ordered; this is the place where requests ask."""
+"""Misbehaviour on command: each fault is a verb."""
 
 from __future__ import annotations
 
-from aiohttp import web
+from customgpt_emulator.faults_base import Fault, Order
+from customgpt_emulator.faults_contents import ContentVerbs
+from customgpt_emulator.faults_losses import LossVerbs
+from customgpt_emulator.faults_refusals import RefusalVerbs
 
-__all__ = ["Fault", "Faults"]
-
-
-class Fault:
-    """One ordered misbehaviour. The base class does nothing."""
-
-    name = "none"
-
-    async def before(self, request: web.Request) -> web.StreamResponse | None:
-        """Asked before the handler runs: an answer given here replaces the handler's."""
-        return None
+__all__ = ["Fault", "Faults", "Order"]
 
 
-class Faults:
-    """The misbehaviours that were ordered and not yet played."""
+class Faults(LossVerbs, ContentVerbs, RefusalVerbs):
+    """What shall go wrong.
 
-    def take(self, endpoint: str | None, request: web.Request) -> Fault | None:
-        """The fault for this request, which is thereby used up; None when it shall be served normally."""
-        return None
+    ```python
+    emulator.faults.cut_after(events=3)                    # the next prompt's answer breaks off
+    emulator.faults.error(503, retry_after=1, times=2)     # then two prompts are refused
+    emulator.faults.error(404, on="citations", times=None)  # and all look-ups of citations, until cleared
+    ```
 
-    def clear(self) -> None:
-        """Take back every order."""
+    Every verb orders a fault and gives the `Order`, which tells how often it was `played`. It takes:
+
+    - `times`: how many requests meet it (1); None: all that come, until `clear`.
+    - `on`: which requests. `"messages"`, the default, are those that send a prompt; `"citations"` all of that
+      resource; `"messages.list"` one endpoint, as the journal names it; `"messages.*"` a pattern; None any.
+    - `chance`: a request meets it with this probability only, by the emulator's seed.
+
+    Orders are served in the order in which they were given; a request meets one at most. Verbs that lose an
+    answer also take:
+
+    - `persist`: whether it was stored all the same; None: as the switch `on_disconnect` has it.
+    - `visible_after`: how many times the list of messages comes without it (2), or for how long (`"1.5s"`).
+
+    An answer that is no stream goes out in eight pieces, which then count as events, the last as the finish.
+    Verbs that have a meaning for streams only wait for a stream.
+    """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,10 +40,16 @@ class Entry:
     """None until it was answered."""
     disconnected: bool = False
     """The client was seen to have left before the answer was complete."""
+    complete: bool = False
+    """All of the answer was written; a stream is complete with its `finish`."""
+    cut: bool = False
+    """A fault broke the connection off."""
     events_sent: int = 0
     """Events of a stream that were written."""
     connection: int = 0
-    """The client's port: requests with the same one shared a connection."""
+    """The TCP connection, counted from 1: requests with the same number shared it."""
+    redirected_to: str | None = None
+    """Where a fault sent the client instead."""
     fault: str | None = None
     """The fault that was played, if any."""
 
@@ -70,23 +77,22 @@ class Journal:
         self._entries: deque[Entry] = deque(maxlen=kept)
         self._count = 0
 
-    def open(self, request: web.BaseRequest, time: float, endpoint: str | None) -> Entry:
+    def open(self, request: web.BaseRequest, now: float, endpoint: str | None, connection: int = 0) -> Entry:
         """Begin the entry of a request that has just come."""
         headers = {
             name: "[redacted]" if name.lower() in SECRET else value for name, value in request.headers.items()
         }
-        peer = request.transport.get_extra_info("peername") if request.transport else None
         with self._lock:
             self._count += 1
             entry = Entry(
                 self._count,
-                time,
+                now,
                 request.method,
                 request.path,
                 dict(request.query),
                 headers,
                 endpoint,
-                connection=peer[1] if peer else 0,
+                connection=connection,
             )
             self._entries.append(entry)
         return entry
@@ -106,6 +112,26 @@ class Journal:
     def prompts(self) -> list[Entry]:
         """The requests that sent a prompt."""
         return [entry for entry in self.entries() if entry.prompt is not None]
+
+    def wait_for(self, predicate: Callable[[Entry], bool], timeout: float = 10.0) -> Entry:
+        """The oldest request for which `predicate` is true, as soon as there is one.
+
+        ```python
+        emulator.journal.wait_for(lambda entry: entry.disconnected)
+        ```
+
+        Looks again every few milliseconds; raises `TimeoutError` with the newest requests when `timeout`
+        seconds are over. Blocks: on an event loop use `await asyncio.to_thread(journal.wait_for, predicate)`.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            for entry in self.entries():
+                if predicate(entry):
+                    return entry
+            if time.monotonic() > deadline:
+                seen = "\n".join(f"  {entry}" for entry in self.entries()[-10:]) or "  none"
+                raise TimeoutError(f"no such request within {timeout:g} s; the newest are\n{seen}")
+            time.sleep(0.005)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -10,7 +10,15 @@ from aiohttp import web
 
 from customgpt_emulator.answering import REMEMBERED, Answer
 from customgpt_emulator.call import Call, Route
-from customgpt_emulator.conversing import Question, check_active, external_id, find_answer, keep, stream_out
+from customgpt_emulator.conversing import (
+    Question,
+    answer_whole,
+    check_active,
+    external_id,
+    find_answer,
+    keep,
+    stream_out,
+)
 from customgpt_emulator.documents import Document, Unreadable, read_document
 from customgpt_emulator.errors import Invalid, conversation_not_found, message_not_found
 from customgpt_emulator.streaming import event, fresh_tokens, progress_events, replay_tokens
@@ -37,7 +45,7 @@ async def send_message(call: Call) -> web.StreamResponse:
         return keep(call, question, found) if cached is None else cached
 
     if not call.flag("stream"):
-        return call.success(call.shapes.message(stored()))
+        return call.success(call.shapes.message(await answer_whole(call, len(tokens), stored)))
     ascii_only = call.context.switches.escape_unicode
     frames = [event("start", {"status": "start", "prompt": question.prompt}, ascii_only=ascii_only)]
     frames += progress_events(tokens, ascii_only=ascii_only)

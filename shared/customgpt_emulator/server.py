@@ -20,7 +20,8 @@ from customgpt_emulator import (
     routes_uncovered,
 )
 from customgpt_emulator.bodies import read_body
-from customgpt_emulator.call import Call, Route
+from customgpt_emulator.call import Call, Handler, Route
+from customgpt_emulator.connections import Gone
 from customgpt_emulator.context import CONTEXT, Context
 from customgpt_emulator.errors import ApiError, unauthenticated
 from customgpt_emulator.page import add_page
@@ -53,7 +54,12 @@ def make_app(context: Context) -> web.Application:
     app.on_response_prepare.append(_common_headers)
     add_page(app, uncovered)
     app.router.add_route("*", "/{rest:.*}", uncovered)
+    app.on_shutdown.append(_end_all)
     return app
+
+
+async def _end_all(app: web.Application) -> None:
+    app[CONTEXT].connections.end_all()
 
 
 def _gate(route: Route | None) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -63,36 +69,65 @@ def _gate(route: Route | None) -> Callable[[web.Request], Awaitable[web.StreamRe
     async def handle(request: web.Request) -> web.StreamResponse:
         context = request.app[CONTEXT]
         context.clock.tick()
-        entry = context.journal.open(request, context.clock.now(), endpoint)
-        call = Call(context, request, entry)
-        try:
-            _check_key(request, context.api_key)
-            call.body = await read_body(request)
-            entry.take_body(call.body)
-            call.fault = context.faults.take(endpoint, request)
-            if call.fault is not None:
-                entry.fault = call.fault.name
-                early = await call.fault.before(request)
-                if early is not None:
-                    entry.status = early.status
-                    return early
-            response = await handler(call)
-        except ApiError as error:
-            response = call.json(error.body(call.url), error.status)
-        except web.HTTPException as error:
-            response = call.json(ApiError(error.status, error.reason).body(call.url), error.status)
-        except (ConnectionError, TimeoutError):
-            entry.disconnected = True
-            raise
-        except Exception:
-            logger.exception("%s %s failed", request.method, request.path)
-            if entry.status is not None:
-                raise  # the answer has begun: the connection is closed
-            response = call.json(ApiError(500, "Internal Server Error").body(call.url), 500)
-        entry.status = response.status
-        return response
+        connection = context.connections.of(request)
+        entry = context.journal.open(request, context.clock.now(), endpoint, connection.number)
+        with context.connections.serving(connection, entry):
+            return await _serve(Call(context, request, entry, connection), handler)
 
     return handle
+
+
+async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
+    """Answer a request, whatever happens."""
+    request, entry = call.request, call.entry
+    try:
+        _check_key(request, call.context.api_key)
+        call.body = await read_body(request)
+        entry.take_body(call.body)
+        response = await _misserve(call, handler)
+    except Gone:
+        # Nobody is there to hear more; aiohttp finds that out and closes.
+        return call.begun or web.Response()
+    except ApiError as error:
+        response = call.json(error.body(call.url), error.status)
+    except web.HTTPException as error:
+        response = call.json(ApiError(error.status, error.reason).body(call.url), error.status)
+    except (ConnectionError, TimeoutError):
+        entry.disconnected = True
+        raise
+    except Exception:
+        logger.exception("%s %s failed", request.method, request.path)
+        if entry.status is not None:
+            raise  # the answer has begun: the connection is closed
+        response = call.json(ApiError(500, "Internal Server Error").body(call.url), 500)
+    if not response.prepared:
+        await _send(call, response)
+    return response
+
+
+async def _misserve(call: Call, handler: Handler) -> web.StreamResponse:
+    """Answer well, or with the fault that was ordered."""
+    faults = call.context.faults
+    faults.hidden.reveal(call)
+    call.fault = faults.take(call)
+    if call.fault is None:
+        return await handler(call)
+    call.entry.fault = call.fault.order.verb
+    try:
+        return await call.fault.serve(call, handler)
+    finally:
+        call.fault.settle(call)
+
+
+async def _send(call: Call, response: web.StreamResponse) -> None:
+    """Send an answer that is whole. The journal says so before the client can see it."""
+    call.entry.status, call.entry.complete = response.status, True
+    try:
+        await response.prepare(call.request)
+        await response.write_eof()
+    except ConnectionError:
+        call.entry.complete, call.entry.disconnected = False, True
+        raise
 
 
 async def _uncovered(call: Call) -> web.StreamResponse:
@@ -119,12 +154,12 @@ def _check_key(request: web.Request, api_key: str) -> None:
 
 async def _common_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every captured answer has."""
+    response.headers.setdefault("X-RateLimit-Limit", "60")
+    response.headers.setdefault("X-RateLimit-Remaining", "59")
     response.headers.update(
         {
             "Server": "customgpt-emulator",
             "Cache-Control": "no-cache, private",
-            "X-RateLimit-Limit": "60",
-            "X-RateLimit-Remaining": "59",
             "Access-Control-Allow-Origin": "*",
             "X-XSS-Protection": "1; mode=block",
             "X-Content-Type-Options": "nosniff",

@@ -1,0 +1,94 @@
+"""How fast answers come: time to the first token, tokens per second, jitter."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["Pacing"]
+
+
+class Pacing:
+    """The speed of answers; may be changed at any time, and holds for the answers that begin after that.
+
+    `time_to_first_token`: seconds before the first piece of an answer.
+    `tokens_per_second`: pieces a second after that; None: as fast as the connection takes them.
+    `jitter`: from 0 to 1, by what share each wait may be shorter or longer, evenly spread; with the
+    emulator's seed the same waits come in every run. An answer that is not streamed comes when its last
+    piece would have.
+    """
+
+    def __init__(
+        self,
+        *,
+        time_to_first_token: float = 0.0,
+        tokens_per_second: float | None = None,
+        jitter: float = 0.0,
+        seed: int | None = None,
+    ) -> None:
+        self._seed = seed
+        self._first = {"time_to_first_token": 0.0, "tokens_per_second": None, "jitter": 0.0}
+        self.reset()
+        self.change(
+            time_to_first_token=time_to_first_token, tokens_per_second=tokens_per_second, jitter=jitter
+        )
+        self._first = self.as_dict()
+
+    def change(self, **values: float | None) -> None:
+        """Set some of the three; raises `ValueError` for what makes no sense, and changes nothing then."""
+        for name, value in values.items():
+            _check(name, value)
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def as_dict(self) -> dict[str, float | None]:
+        """The three values by name."""
+        return {
+            "time_to_first_token": self.time_to_first_token,
+            "tokens_per_second": self.tokens_per_second,
+            "jitter": self.jitter,
+        }
+
+    def reset(self) -> None:
+        """As it was made; the jitter begins again."""
+        self.time_to_first_token: float = self._first["time_to_first_token"] or 0.0
+        self.tokens_per_second: float | None = self._first["tokens_per_second"]
+        self.jitter: float = self._first["jitter"] or 0.0
+        self._random = random.Random(self._seed)  # noqa: S311 - waits to be repeated, not secrets
+
+    def pauses(self) -> Callable[[int], float] | None:
+        """For one answer: the seconds to wait before token number n (from 0); None when there are none."""
+        first, gap, jitter = self.time_to_first_token, 0.0, self.jitter
+        if self.tokens_per_second is not None:
+            gap = 1 / self.tokens_per_second
+        if not first and not gap:
+            return None
+        own = random.Random(self._random.random())  # noqa: S311 - as above
+
+        def pause(token: int) -> float:
+            wait = gap if token else first
+            return wait * own.uniform(1 - jitter, 1 + jitter) if jitter else wait
+
+        return pause
+
+    def whole(self, tokens: int) -> float:
+        """The seconds until an answer of so many tokens is complete."""
+        pause = self.pauses()
+        return 0.0 if pause is None else sum(pause(token) for token in range(tokens))
+
+
+def _check(name: str, value: Any) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if name == "time_to_first_token":
+        good, rule = number and 0 <= value < float("inf"), "a number of seconds, 0 or more"
+    elif name == "tokens_per_second":
+        good, rule = value is None or (number and value > 0), "a number above 0, or None for no limit"
+    elif name == "jitter":
+        good, rule = number and 0 <= value <= 1, "a share from 0 to 1"
+    else:
+        raise ValueError(
+            f"there is no pacing {name!r}; there are time_to_first_token, tokens_per_second and jitter."
+        )
+    if not good:
+        raise ValueError(f"{name} must be {rule}, not {value!r}.")
