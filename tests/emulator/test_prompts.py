@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +263,37 @@ class TestSameBytes:
                 stream = Raw(emulator, http).send("gift card purchases and prices", params={"stream": 1})
                 told.append([row.get("message", row.get("citations")) for _, row in events(stream.text)])
         assert told[0] == told[1]
+
+
+class TestLeaving:
+    @pytest.fixture
+    def handbook(self, handbook: Path) -> Path:
+        # More than the buffers on the way hold: the server cannot be done before the client goes.
+        items = "\n".join(f"- saga {number} " + "on" * 10_000 for number in range(60))
+        (handbook / "saga.md").write_text(f"# Saga\n\n{items}\n")
+        return handbook
+
+    def leave(self, raw: Raw) -> str:
+        """Begin to read a long answer and hang up; gives the session once the server has noticed."""
+        session = raw.session()
+        answer = raw.send("saga", session, params={"stream": 1}, stream=True)
+        assert next(answer.iter_content(16)) == b"event: start\ndat"
+        answer.close()
+        (entry,) = raw.emulator.journal.prompts()
+        deadline = time.monotonic() + 30
+        while not entry.disconnected:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return session
+
+    def stored(self, raw: Raw, session: str) -> list[Any]:
+        rows: list[Any] = data(raw.call("GET", f"conversations/{session}/messages"))["messages"]["data"]
+        return rows
+
+    def test_the_answer_is_stored_all_the_same(self, raw: Raw):
+        (row,) = self.stored(raw, self.leave(raw))
+        assert row["openai_response"].endswith("onon")
+
+    def test_or_thrown_away(self, raw: Raw):
+        raw.emulator.switches.on_disconnect = "abort"
+        assert self.stored(raw, self.leave(raw)) == []
