@@ -33,6 +33,5 @@ def vcr_settings() -> dict[str, Any]:
         "filter_query_parameters": ["external_id"],  # a new one each time
         "before_record_request": _name_the_vendor,
         "match_on": ["method", "uri", "body"],
-        "allow_playback_repeats": True,
         "decode_compressed_response": True,
     }

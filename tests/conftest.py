@@ -28,4 +28,4 @@ def emulator() -> Iterator[Emulator]:
 @pytest.fixture(scope="session")
 def vcr_config() -> dict[str, Any]:
     """The settings of pytest-recording's cassettes (the standard suites use one)."""
-    return vcr_settings()
+    return {**vcr_settings(), "allow_playback_repeats": True}

@@ -165,7 +165,7 @@ def test_a_message_in_every_published_form(
         ("stream-2024", "stream hello", "Hello! How can I assist you today?", 2495484, ()),
         (
             "stream-2023-data-only", "stream moisture",
-            "Professor Moisture is a character in the book who teaches about water, rain, hail, sleet, "
+            "Professor Mois Ture is a character in the book who teaches about water, rain, hail, sleet, "
             "and the water cycle.",
             433, (12074,),
         ),
@@ -282,9 +282,11 @@ def test_every_transcribed_cassette_is_what_the_script_writes() -> None:
             assert transcript.body.encode() == response["body"]["string"]
 
 
-def test_no_cassette_holds_a_key() -> None:
+def test_no_cassette_holds_a_key_and_every_request_names_the_vendor() -> None:
     for path in LIBRARY.rglob("*.yaml"):
-        text = path.read_text().lower()
-        assert "authorization" not in text, path
-        assert "bearer" not in text, path
-        assert "127.0.0.1" not in text, path
+        text = path.read_text()
+        assert "authorization" not in text.lower(), path
+        assert "bearer" not in text.lower(), path
+        uris = re.findall(r"(?m)^    uri: (.*)$", text)
+        assert uris
+        assert all(uri.startswith("https://app.customgpt.ai/api/v1/") for uri in uris), path
