@@ -14,6 +14,9 @@ from typing import Any
 from customgpt_transport import _citations, _environment, _naming, _observe
 from customgpt_transport._async.http import Connections, SessionFactory
 from customgpt_transport._async.namespaces import Conversations, Messages
+from customgpt_transport._async.namespaces_account import AsyncLimitsNamespace, AsyncUserNamespace
+from customgpt_transport._async.namespaces_agents import AsyncAgentsNamespace
+from customgpt_transport._async.namespaces_documents import AsyncPagesNamespace, AsyncSourcesNamespace
 from customgpt_transport._async.stream import AsyncMessageStream
 from customgpt_transport._flows import Effect, Flow, Send, Sleep, T, calls
 from customgpt_transport._flows.paging import Pages
@@ -96,6 +99,31 @@ class AsyncClient:
     def messages(self) -> Messages:
         """List, get and rate messages."""
         return Messages(self)
+
+    @property
+    def agents(self) -> AsyncAgentsNamespace:
+        """Create, list, change, copy, delete and wait for agents."""
+        return AsyncAgentsNamespace(self)
+
+    @property
+    def sources(self) -> AsyncSourcesNamespace:
+        """Add, list, change, sync and delete an agent's sources."""
+        return AsyncSourcesNamespace(self)
+
+    @property
+    def pages(self) -> AsyncPagesNamespace:
+        """List, delete and reindex an agent's pages; their metadata and stored files."""
+        return AsyncPagesNamespace(self)
+
+    @property
+    def limits(self) -> AsyncLimitsNamespace:
+        """What the account may use."""
+        return AsyncLimitsNamespace(self)
+
+    @property
+    def user(self) -> AsyncUserNamespace:
+        """Whose key this is."""
+        return AsyncUserNamespace(self)
 
     async def ask(
         self,

@@ -312,7 +312,11 @@ async def _keep(
 
 def _new_session() -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_IDLE, socket_factory=_socket)
-    return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+    # aiohttp sends a GET, PUT or DELETE again by itself when a kept connection drops, unseen by the policy: a
+    # sync of a source (a PUT) would start twice. There is no public way to say no.
+    session._retry_connection = False
+    return session
 
 
 def _socket(address: Any) -> socket.socket:

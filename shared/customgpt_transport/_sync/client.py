@@ -22,6 +22,9 @@ from customgpt_transport._sessions import Turn as Place
 from customgpt_transport._sessions import sessions
 from customgpt_transport._sync.http import Connections
 from customgpt_transport._sync.namespaces import Conversations, Messages
+from customgpt_transport._sync.namespaces_account import LimitsNamespace, UserNamespace
+from customgpt_transport._sync.namespaces_agents import AgentsNamespace
+from customgpt_transport._sync.namespaces_documents import PagesNamespace, SourcesNamespace
 from customgpt_transport._sync.stream import MessageStream
 from customgpt_transport._wire.http import Response
 from customgpt_transport._wire.multipart import open_uploads
@@ -98,6 +101,31 @@ class Client:
     def messages(self) -> Messages:
         """List, get and rate messages."""
         return Messages(self)
+
+    @property
+    def agents(self) -> AgentsNamespace:
+        """Create, list, change, copy, delete and wait for agents."""
+        return AgentsNamespace(self)
+
+    @property
+    def sources(self) -> SourcesNamespace:
+        """Add, list, change, sync and delete an agent's sources."""
+        return SourcesNamespace(self)
+
+    @property
+    def pages(self) -> PagesNamespace:
+        """List, delete and reindex an agent's pages; their metadata and stored files."""
+        return PagesNamespace(self)
+
+    @property
+    def limits(self) -> LimitsNamespace:
+        """What the account may use."""
+        return LimitsNamespace(self)
+
+    @property
+    def user(self) -> UserNamespace:
+        """Whose key this is."""
+        return UserNamespace(self)
 
     def ask(
         self,
