@@ -9,11 +9,12 @@ def main() -> None:
     """Run the demo's command line; exits with 1 and a sentence when it cannot."""
     try:
         from customgpt_demo.cli import demo
-    except ModuleNotFoundError as missing:
-        package = (missing.name or "").partition(".")[0]
-        if package.startswith("customgpt"):
+    except ImportError as missing:
+        if isinstance(missing, ModuleNotFoundError) and (missing.name or "").startswith("customgpt"):
             raise
-        sys.exit(f"customgpt-demo needs {package}: pip install 'customgpt-adapters[all]'")
+        sys.exit(
+            f"customgpt-demo needs more than is installed: pip install 'customgpt-adapters[all]' ({missing})"
+        )
     demo(prog_name="customgpt-demo")
 
 
