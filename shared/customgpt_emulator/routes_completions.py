@@ -9,7 +9,15 @@ from aiohttp import web
 
 from customgpt_emulator.answering import REMEMBERED
 from customgpt_emulator.call import Call, Route
-from customgpt_emulator.conversing import Question, check_active, external_id, find_answer, keep, stream_out
+from customgpt_emulator.conversing import (
+    Question,
+    answer_whole,
+    check_active,
+    external_id,
+    find_answer,
+    keep,
+    stream_out,
+)
 from customgpt_emulator.errors import ApiError, Invalid
 from customgpt_emulator.settings import DEFAULTS
 from customgpt_emulator.shapes import dump
@@ -62,7 +70,8 @@ async def complete(call: Call) -> web.StreamResponse:
         frames = [frame({"content": token}, None) for token in fresh_tokens(found.text) if token]
         ending = [frame({}, "stop"), b"data: [DONE]\n\n"]
         return await stream_out(call, frames, lambda: keep(call, question, found), lambda _: ending)
-    row = keep(call, question, found)
+    tokens = len(fresh_tokens(found.text))
+    row = await answer_whole(call, tokens, lambda: keep(call, question, found))
     return call.json(_completion(row, model), call.context.switches.completions_status)
 
 

@@ -57,6 +57,9 @@ class EventWriter:
         """Write events, one by one."""
         if self._muted:
             return
+        if self._fault is None and self._pause is None:
+            await self._pour(frames)
+            return
         for frame in frames:
             await self._play(frame, last=False)
 
@@ -98,6 +101,20 @@ class EventWriter:
         """The client is gone: wait as long as the rest of so many events would have taken."""
         if self._pause is not None and not self._muted:
             await asyncio.sleep(sum(self._pause(index) for index in range(self._tokens, frames)))
+
+    async def _pour(self, frames: Iterable[bytes]) -> None:
+        """Nothing stands between the events: `_play` for each, at less cost."""
+        write, entry = self.response.write, self._entry
+        try:
+            for frame in frames:
+                entry.events_sent += 1
+                await write(frame)
+                self._index += 1
+                if self._index % FAIR == 0:
+                    await asyncio.sleep(0)
+        except (ConnectionError, RuntimeError) as error:
+            entry.events_sent = self._index
+            raise self._gone() from error
 
     async def _play(self, frame: bytes, *, last: bool) -> None:
         if self._pause is not None and not frame.startswith(b"event: start"):
