@@ -7,7 +7,7 @@ from aiohttp import web
 from customgpt_emulator.call import Call, Route
 from customgpt_emulator.errors import ApiError
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "uncovered"]
 
 
 async def uncovered(call: Call) -> web.StreamResponse:

@@ -23,6 +23,7 @@ from customgpt_emulator.bodies import read_body
 from customgpt_emulator.call import Call, Handler, Route
 from customgpt_emulator.connections import Gone
 from customgpt_emulator.context import CONTEXT, Context
+from customgpt_emulator.document import DOCUMENT
 from customgpt_emulator.errors import ApiError, unauthenticated
 from customgpt_emulator.page import add_page
 
@@ -50,6 +51,7 @@ def make_app(context: Context) -> web.Application:
     app[CONTEXT] = context
     for route in ROUTES:
         app.router.add_route(route.method, "/api/v1" + route.path, _gate(route), name=route.name)
+    app.router.add_route(DOCUMENT.method, DOCUMENT.path, _gate(DOCUMENT), name=DOCUMENT.name)
     uncovered = _gate(None)
     app.on_response_prepare.append(_common_headers)
     add_page(app, uncovered)
