@@ -75,8 +75,30 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "chatbot_background_type": ("image", "color"),
     "conversation_retention_period": ("custom", "year", "never"),
     "enable_citations": (0, 1, 2, 3),
+    "user_avatar_orientation": (
+        "agent-left-user-right",
+        "agent-right-user-right",
+        "agent-right-user-left",
+        "agent-left-user-left",
+    ),
 }
-_LONGEST = {"default_prompt": 255, "no_answer_message": 1000, "persona_instructions": 12_000}
+_LONGEST = {
+    "default_prompt": 255,
+    "no_answer_message": 1000,
+    "ending_message": 1000,
+    "persona_instructions": 12_000,
+    "chatbot_color": 9,
+    "chatbot_toolbar_color": 9,
+    "citations_answer_source_label_msg": 255,
+    "citations_sources_label_msg": 255,
+    "hang_in_there_msg": 255,
+    "chatbot_siesta_msg": 255,
+    "try_asking_questions_msg": 255,
+    "view_more_msg": 255,
+    "view_less_msg": 255,
+    "input_field_addendum": 100,
+    "chatbot_title": 30,
+}
 # The form's name of a picture, the setting that shows its address, and what a refusal calls it.
 _PICTURES = (
     ("chat_bot_avatar", "chatbot_avatar", "avatar"),
