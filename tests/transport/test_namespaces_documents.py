@@ -6,7 +6,9 @@ import io
 import threading
 
 import pytest
+from blockbuster import blockbuster_ctx
 
+from customgpt_transport import AsyncClient
 from customgpt_transport.errors import (
     ConfigurationError,
     ConnectionLost,
@@ -199,3 +201,18 @@ class TestPreview:
         with pytest.raises(OSError, match="No space left"):
             call(lambda client: client.pages.preview(9, to=Full()))
         assert len(api.seen) == 1
+
+
+async def test_no_file_is_touched_on_the_event_loop(api, tmp_path):
+    api.data("POST /projects/7/sources", {"id": 1}, status=201)
+    api.data("POST /projects", {"id": 8}, status=201)
+    api.on("GET /preview/9", Answer(200, PDF))
+    source, target = tmp_path / "guide.pdf", tmp_path / "copy.pdf"
+    source.write_bytes(PDF)
+    client = AsyncClient(api_key=api.api_key, base_url=api.base_url, project_id=7)
+    with blockbuster_ctx("customgpt_transport"):
+        async with client:
+            await client.sources.add(file=source)
+            await client.agents.create("Docs", files=[source])
+            await client.pages.preview(9, to=target)
+    assert target.read_bytes() == PDF

@@ -39,8 +39,9 @@ class AsyncSourcesNamespace:
     ) -> Source:
         """Add a sitemap's address or a file (a path, or (name, bytes)), one of them; give the new source.
 
-        A file streams from disk, and `on_progress(bytes_sent, total)` hears how far it is. Never sent twice:
-        when the answer is lost, the error says that the source may exist.
+        A file streams from disk, and `on_progress(bytes_sent, total)` hears how far it is, from 0 again when
+        the service was too busy to take it. Never sent twice: when the answer is lost, the error says that
+        the source may exist.
         """
         upload = None if file is None else await asyncio.to_thread(open_upload, file)  # looks at the disk
         return await self._client.run(
