@@ -101,8 +101,8 @@ class ConnectionLost(TransportError):
 class RequestTimeout(TransportError):
     """Nothing came for too long. `sent` tells whether the request had left.
 
-    `clock` names what ran out: "connect" (nothing sent), "first_byte", "idle", "events", or "session"
-    (another prompt kept the conversation busy; nothing sent).
+    `clock` names what ran out: "connect" (nothing sent), "first_byte", "idle", "events", "session" (another
+    prompt kept the conversation busy; nothing sent), or "ready" (an agent was not ready in time).
     """
 
     def __init__(
