@@ -144,9 +144,7 @@ class TestWhatCannotBeSent:
             open_uploads(str(guide))
 
     @pytest.mark.parametrize("change", [-1, +1])
-    def test_a_file_that_changed_its_size_is_an_error_and_never_overruns(
-        self, guide, change
-    ):
+    def test_a_file_that_changed_its_size_is_an_error_and_never_overruns(self, guide, change):
         upload = open_upload(guide)
         os.truncate(guide, upload.size + change)
         body = MultipartBody({}, [("file", upload)])
