@@ -10,7 +10,7 @@ __all__ = ["SEPARATOR", "Passage", "first_paragraph", "plain", "sentences", "spl
 
 SEPARATOR = " > "  # between the headings above a passage
 LONG = 1200  # characters; a longer paragraph is cut between sentences
-ROWS = 60  # a longer list or table is cut, the table's head repeated
+ROWS = 60  # a longer list, table or code block is cut, head and fences repeated
 
 
 @dataclass(frozen=True)
@@ -137,13 +137,14 @@ def _cut_paragraph(block: str) -> Iterator[str]:
 
 def _cut_rows(kind: str, block: str) -> Iterator[str]:
     rows = block.split("\n")
-    if kind == "code" or len(rows) <= ROWS + 2:
+    if len(rows) <= ROWS + 2:
         yield block
         return
-    head = rows[:2] if kind == "table" else []
-    body = rows[len(head) :]
+    head = {"table": rows[:2], "code": rows[:1]}.get(kind, [])
+    foot = rows[-1:] if kind == "code" else []
+    body = rows[len(head) : len(rows) - len(foot)]
     for start in range(0, len(body), ROWS):
-        yield "\n".join(head + body[start : start + ROWS])
+        yield "\n".join(head + body[start : start + ROWS] + foot)
 
 
 _ABBREVIATION = re.compile(

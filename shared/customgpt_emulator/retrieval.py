@@ -35,32 +35,39 @@ _SUFFIXES = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "ed", 
 
 @dataclass(frozen=True)
 class Terms:
-    """The words of a prompt that count, cut to stems."""
+    """The words of a prompt that count, each as the forms that it may have in a text.
 
-    stems: tuple[str, ...]
+    A form that ends in `*` stands for all words that begin so: `("pric*",)`, `("api", "apis")`.
+    """
+
+    forms: tuple[tuple[str, ...], ...]
 
     @classmethod
     def of(cls, *prompts: str) -> Terms:
         """Read the prompts, the most telling first; question words and the like are left out."""
-        found: dict[str, None] = {}
+        found: dict[tuple[str, ...], None] = {}
         for prompt in prompts:
             for word in re.findall(r"[^\W_]+", fold(prompt[:20_000])):
                 if word not in _STOP:
-                    found.setdefault(_stem(word))
+                    found.setdefault(_forms(word))
         return cls(tuple(found)[:MOST_TERMS])
 
     @property
     def match(self) -> str:
         """The full-text query, every word quoted: no prompt can be read as query syntax."""
-        return " OR ".join(f'"{stem}"*' if _open(stem) else f'"{stem}" OR "{stem}s"' for stem in self.stems)
+        forms = (form for term in self.forms for form in term)
+        return " OR ".join(f'"{form[:-1]}"*' if form.endswith("*") else f'"{form}"' for form in forms)
 
     def pattern(self) -> re.Pattern[str]:
         """Finds the terms in folded text; the group's number tells which."""
-        parts = (f"({stem})" if _open(stem) else f"({stem}s?(?![^\\W_]))" for stem in self.stems)
-        return re.compile(r"(?<![^\W_])(?:" + "|".join(parts) + ")")
+        end = r"(?![^\W_])"
+        terms = (
+            "|".join(form[:-1] if form.endswith("*") else form + end for form in term) for term in self.forms
+        )
+        return re.compile(r"(?<![^\W_])(?:" + "|".join(f"({term})" for term in terms) + ")")
 
-    def __bool__(self) -> bool:
-        return bool(self.stems)
+    def __len__(self) -> int:
+        return len(self.forms)
 
 
 @dataclass(frozen=True)
@@ -85,19 +92,22 @@ def fold(text: str) -> str:
     return text.lower()
 
 
-def _stem(word: str) -> str:
-    if len(word) <= 3 or not word.isalpha():
-        return word
+def _forms(word: str) -> tuple[str, ...]:
+    """The forms of a word: its ending goes as long as four letters remain; shorter words have a plural."""
+    if not word.isalpha() or len(word) <= 2:
+        return (word,)
+    if word.endswith("ies") and len(word) <= 6:
+        word = word[:-3] + "y"
+    if len(word) == 4 and word.endswith("y"):
+        return (word + "*", word[:-1] + "ies")
+    if len(word) == 3 or (len(word) == 4 and word.endswith("s") and not word.endswith("ss")):
+        return (word[:3], word[:3] + "s")
     for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+        if word.endswith(suffix) and len(word) - len(suffix) >= 4:
             word = word[: -len(suffix)]
             break
-    return word[:-1] if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "sl" else word
-
-
-def _open(stem: str) -> bool:
-    """Whether longer words that begin so count as well; a short stem would find too much."""
-    return len(stem) >= 4 or not stem.isalnum() or (len(stem) == 3 and not stem.isascii())
+    doubled = len(word) > 4 and word[-1] == word[-2] and word[-1] not in "sl"
+    return ((word[:-1] if doubled else word) + "*",)
 
 
 def choose(candidates: Iterable[Candidate], terms: Terms) -> list[Candidate]:
@@ -106,15 +116,17 @@ def choose(candidates: Iterable[Candidate], terms: Terms) -> list[Candidate]:
     A passage must hold at least half of the terms (its headings count), and be not much worse than the best;
     at most two come from the best page and one from each of two more.
     """
-    pattern, needed = terms.pattern(), (len(terms.stems) + 1) // 2
+    pattern, needed = terms.pattern(), (len(terms) + 1) // 2
     rated: list[tuple[float, Candidate]] = []
     for candidate in candidates:
         inside = {m.lastindex for m in pattern.finditer(fold(candidate.text))}
         around = {m.lastindex for m in pattern.finditer(fold(f"{candidate.title} {candidate.heading}"))}
         covered = len(inside | around)
         if covered >= needed:
-            share = (covered + 0.5 * len(inside)) / len(terms.stems)
-            rated.append((round(share * share * (1 + min(candidate.rank, 50.0) / 20), 6), candidate))
+            share = (covered + 0.5 * len(inside)) / len(terms)
+            early = 1 + 0.25 / (1 + candidate.position)  # a page says first what it is about
+            rating = share * share * early * (1 + min(candidate.rank, 50.0) / 20)
+            rated.append((round(rating, 6), candidate))
     rated.sort(key=lambda pair: (-pair[0], pair[1].page_key, pair[1].position))
     chosen: list[Candidate] = []
     per_page: dict[int, int] = {}

@@ -11,6 +11,7 @@ from typing import Any
 
 __all__ = ["Store"]
 
+SCHEMA_VERSION = 1  # to be raised with every change of the schema
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS agents (
@@ -64,18 +65,44 @@ class Store:
     """Rows in and out. Belongs to one thread: the emulator's.
 
     With a file, the journal mode is WAL: what was committed survives the end of the process at any moment.
+    The file is locked while it is open. Raises `OSError` for a file that cannot be used, saying why.
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self.db = sqlite3.connect(
-            ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
-        )
-        self.db.row_factory = sqlite3.Row
-        if path is not None:
-            self.db.execute("PRAGMA journal_mode = WAL")
-            self.db.execute("PRAGMA synchronous = NORMAL")
-        self.db.execute("PRAGMA foreign_keys = ON")
+        try:
+            self.db = sqlite3.connect(
+                ":memory:" if path is None else path,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=0.5,
+            )
+        except sqlite3.Error as error:
+            raise OSError(f"The state file {path} cannot be opened: {error}.") from error
+        try:
+            self.db.row_factory = sqlite3.Row
+            if path is not None:
+                self.db.execute("PRAGMA locking_mode = EXCLUSIVE")
+                self.db.execute("PRAGMA journal_mode = WAL")
+                self.db.execute("PRAGMA synchronous = NORMAL")
+            self.db.execute("PRAGMA foreign_keys = ON")
+            self._prepare(path)
+        except sqlite3.Error as error:
+            self.db.close()
+            busy = "locked" in str(error)
+            why = "another emulator uses it" if busy else f"it is no state file of an emulator ({error})"
+            raise OSError(f"The state file {path} cannot be used: {why}.") from error
+        except OSError:
+            self.db.close()
+            raise
+
+    def _prepare(self, path: Path | None) -> None:
+        version = self.count("PRAGMA user_version")
+        if version not in (0, SCHEMA_VERSION):
+            raise OSError(
+                f"The state file {path} is of another version of the emulator: delete it or name another."
+            )
         self.db.executescript(_SCHEMA)
+        self.db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         self._set_sequences()
 
     def close(self) -> None:
@@ -104,14 +131,6 @@ class Store:
             for table in _TABLES:
                 self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - a name of ours
             self.db.execute("DELETE FROM sqlite_sequence")
-            self._set_sequences()
-
-    def clear_talk(self) -> None:
-        """Forget conversations and messages; their ids begin again."""
-        with self.transaction():
-            self.db.execute("DELETE FROM messages")
-            self.db.execute("DELETE FROM conversations")
-            self.db.execute("DELETE FROM sqlite_sequence WHERE name IN ('messages', 'conversations')")
             self._set_sequences()
 
     def _set_sequences(self) -> None:
