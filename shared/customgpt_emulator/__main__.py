@@ -12,9 +12,10 @@ def main() -> None:
     try:
         from customgpt_emulator.cli import command
     except ImportError as error:
-        if error.name not in ("click", "rich"):
+        missing = (error.name or "").partition(".")[0]
+        if missing not in ("click", "rich"):
             raise
-        sys.exit(f'customgpt-emulator needs {error.name}: pip install "customgpt-adapters[emulator]"')
+        sys.exit(f'customgpt-emulator needs {missing}: pip install "customgpt-adapters[emulator]"')
     command()
 
 

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import threading
+import errno
+import ipaddress
+import signal
+import time
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import click
 
+from customgpt_emulator.cli_options import SWITCHES, parse_switch
+from customgpt_emulator.cli_screen import Screen
 from customgpt_emulator.emulator import Emulator
+from customgpt_emulator.switches import Switches
 
 __all__ = ["command"]
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option(
     "-d",
     "--documents",
@@ -20,32 +28,113 @@ __all__ = ["command"]
     required=True,
     help="Folder of .md, .txt, .html, .pdf and .docx files that the agent answers from.",
 )
-@click.option("-p", "--port", default=8123, show_default=True, help="Port to listen on; 0 takes a free one.")
-@click.option("-H", "--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("-p", "--port", type=click.IntRange(0, 65535), default=8123, help="Port; 0 takes a free one.")
+@click.option("-H", "--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("-k", "--api-key", help="Key to accept; a fresh one unless given.")
-@click.option("--seed", type=int, help="Same requests, same bytes: fixes ids, session ids and the clock.")
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="File that keeps everything.")
-def command(
-    documents: Path, port: int, host: str, api_key: str | None, seed: int | None, state: Path | None
-) -> None:
+@click.option("--reset", is_flag=True, help="Forget what the state file holds, and begin again.")
+@click.option("--seed", type=int, help="Same requests, same bytes: fixes ids, session ids and the clock.")
+@click.option("--watch/--no-watch", default=True, help="Index documents anew when they change.")
+@click.option("--ttft", type=float, default=0.0, help="Seconds to the first piece of an answer.")
+@click.option("--tps", type=float, help="Pieces of an answer per second; as fast as possible unless given.")
+@click.option("--jitter", type=float, default=0.0, help="From 0 to 1: by what share waits vary.")
+@click.option(
+    "--switch",
+    "switches",
+    type=parse_switch,
+    metavar="NAME=VALUE",
+    multiple=True,
+    help=f"Behaviour where the service is unknown; may be repeated. Names: {', '.join(SWITCHES)}.",
+)
+def command(documents: Path, host: str, port: int, reset: bool, watch: bool, **given: Any) -> None:
     """Serve the CustomGPT API over a folder of documents, on this machine."""
-    emulator = Emulator(documents, host=host, port=port, api_key=api_key, seed=seed, state=state)
+    screen = Screen()
+    screen.follow_log()
+    interrupt = _Interrupt()
+
+    def progress(done: int, total: int) -> None:
+        if interrupt.came and not screen.is_ready:
+            raise _Interrupted  # ends the indexing, in the emulator's thread
+        screen.indexing(done, total)
+
     try:
-        emulator.start()
-    except OSError as error:
-        raise click.ClickException(str(error)) from error
-    for skipped in emulator.skipped:
-        click.echo(f"skipped {skipped.path}: {skipped.reason}", err=True)
-    click.echo(
-        f"Agent {emulator.project_id} answers from {documents} at {emulator.base_url}\n\n"
-        f"export CUSTOMGPT_BASE_URL={emulator.base_url}\n"
-        f"export CUSTOMGPT_API_KEY='{emulator.api_key}'\n"
-        f"export CUSTOMGPT_PROJECT_ID={emulator.project_id}\n\n"
-        "Ctrl-C stops it."
-    )
+        emulator = Emulator(
+            documents,
+            host=host,
+            port=port,
+            api_key=given["api_key"],
+            state=given["state"],
+            seed=given["seed"],
+            watch=watch,
+            time_to_first_token=given["ttft"],
+            tokens_per_second=given["tps"],
+            jitter=given["jitter"],
+            switches=Switches(**dict(given["switches"])),
+            progress=progress,
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if not _is_loopback(host):
+        screen.warn(
+            f"Listening on {host}: whoever reaches this machine and has the key can use the emulator."
+        )
+    with interrupt:
+        try:
+            emulator.start()
+            if reset:
+                emulator.reset()
+            screen.ready(emulator, documents, watched=watch)
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            pass
+        except (OSError, ImportError) as error:
+            raise click.ClickException(_sentence(error, host, port)) from error
+        finally:
+            screen.end_of_indexing()
+            emulator.close()
+        screen.stopped(emulator)
+
+
+class _Interrupted(Exception):
+    pass
+
+
+class _Interrupt:
+    """The first Ctrl-C or SIGTERM raises `KeyboardInterrupt` in the main thread; later ones do nothing."""
+
+    def __init__(self) -> None:
+        self.came = False
+
+    def __enter__(self) -> _Interrupt:
+        self._before = {
+            number: signal.signal(number, self._take) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if not self.came:
+            self.came = True
+            raise KeyboardInterrupt
+
+
+def _sentence(error: Exception, host: str, port: int) -> str:
+    """What went wrong and what to do, for whoever typed the command."""
+    if isinstance(error, OSError) and error.errno is not None:  # without a number the sentence is ours
+        if error.errno == errno.EADDRINUSE:
+            return f"Port {port} is taken: name another one with --port, or take a free one with --port 0."
+        if error.errno in (errno.EACCES, errno.EPERM) and port:
+            return f"Port {port} is not for everyone: name one above 1023 with --port."
+        return f"Cannot listen on {host}: {error.strerror or error}."
+    return str(error)
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        click.echo("Stopped.")
-    finally:
-        emulator.close()
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

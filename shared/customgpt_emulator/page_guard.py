@@ -92,7 +92,9 @@ def headers(style: str, script: str) -> dict[str, str]:
 
 
 def _derived(api_key: str, use: str) -> str:
-    return hmac.new(api_key.encode(), f"customgpt-emulator {use}".encode(), hashlib.sha256).hexdigest()[:40]
+    return hmac.new(api_key.encode(), f"customgpt-emulator {use}".encode(), hashlib.sha256).hexdigest()[
+        :24
+    ]  # 96 bits, and an address that fits into a line
 
 
 def _cookie_name(request: web.Request) -> str:

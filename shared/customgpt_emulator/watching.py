@@ -77,12 +77,13 @@ class Watcher:
         now = self._documents()
         if now == self._seen:
             return
-        logger.info("%s", _summary(self._seen, now))
-        self._seen = now
+        before, self._seen = self._seen, now
         try:
             self._changed()
         except Exception:
             logger.exception("the changed documents could not be indexed")
+        else:
+            logger.info("%s", _summary(before, now))
 
     def _documents(self) -> dict[str, str]:
         stamps = self._folder.stamps()

@@ -80,7 +80,8 @@ def test_what_changed_is_logged(raw: Raw, handbook: Path, caplog: pytest.LogCapt
     caplog.set_level(logging.INFO, "customgpt_emulator")
     (handbook / "zebras.md").write_text("# Zebras\n\nZebras eat grass.")
     (handbook / "notes.swp").write_text("an editor's own business")
-    eventually(lambda: "Zebras eat grass." in answer(raw, "What do zebras eat?"))
+    eventually(lambda: bool(caplog.messages))
+    assert "Zebras eat grass." in answer(raw, "What do zebras eat?")
     assert caplog.messages == ["Documents: zebras.md added"]
 
 
