@@ -1,0 +1,72 @@
+"""Sources of an answer: as plain data in `response_metadata`, and as LangChain's `Citation` annotations.
+
+`content` stays a string. Whoever asks a message for its `content_blocks` gets one text block that carries the
+annotations: LangChain calls the translator registered here for every message whose `model_provider` is ours.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import content as types
+from langchain_core.messages.block_translators import register_translator
+
+from customgpt_transport.models import Citation
+
+PROVIDER = "customgpt"
+CITATIONS_KEY = "citations"
+
+CitationMode = Literal["full", "ids", "off"]
+
+
+def citation_data(citation: Citation) -> dict[str, Any]:
+    """A citation as JSON-safe data.
+
+    `description` is the page's own summary: the API gives no passage and no score.
+    """
+    data: dict[str, Any] = {
+        "id": citation.id,
+        "title": citation.title,
+        "url": citation.url,
+        "description": citation.description,
+        "image_url": citation.image_url,
+        "resolved": citation.resolved,
+    }
+    if citation.problem is not None:
+        data["problem"] = citation.problem
+    return data
+
+
+def annotation(data: dict[str, Any]) -> types.Citation:
+    """The standard annotation for a citation: about the whole answer, so without a span; no `cited_text`."""
+    made: dict[str, Any] = {"type": "citation", "id": str(data["id"])}
+    made.update({key: data[key] for key in ("url", "title") if data.get(key)})
+    extras = {
+        key: value for key, value in data.items() if key not in ("id", "url", "title") and value is not None
+    }
+    made["extras"] = {"citation_id": data["id"], **extras}
+    return cast("types.Citation", made)
+
+
+def translate(message: AIMessage) -> list[types.ContentBlock]:
+    """The content blocks of an answer: one text block with its citations; none when there is neither."""
+    if not isinstance(message.content, str):
+        raise NotImplementedError(
+            "not written by ChatCustomGPT"
+        )  # LangChain then reads the parts as it finds them
+    annotations = [annotation(data) for data in message.response_metadata.get(CITATIONS_KEY) or ()]
+    if not message.content and not annotations:
+        return []
+    block: types.TextContentBlock = {"type": "text", "text": message.content}
+    if annotations:
+        block["annotations"] = list(annotations)
+    return [block]
+
+
+def translate_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
+    """As `translate`, for one piece of an answer: only the last piece has citations."""
+    return translate(chunk)
+
+
+register_translator(PROVIDER, translate, translate_chunk)

@@ -1,0 +1,80 @@
+"""A conversation on the server as LangChain messages, ready to be continued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from customgpt_transport.errors import CustomGPTError
+from customgpt_transport.models import Message
+from langchain_customgpt._citations import CITATIONS_KEY, PROVIDER
+from langchain_customgpt._history import METADATA_KEY, Plan, digest, service_of, write_place
+from langchain_customgpt._messages import read_turns
+from langchain_customgpt._settings import CustomGPTSettings
+from langchain_customgpt.errors import as_langchain
+
+__all__ = ["aconversation_messages", "conversation_messages"]
+
+
+def conversation_messages(session_id: str, **settings: Any) -> list[BaseMessage]:
+    """The conversation as HumanMessage and AIMessage in turn, oldest first, read page by page.
+
+    `settings` are those of `ChatCustomGPT` about the connection: project_id, api_key, base_url, timeout,
+    max_retries, client, async_client, client_options. The AIMessages say where they stand on the server, so
+    `ChatCustomGPT` continues the conversation when it is given these messages and a new HumanMessage. Sources
+    are ids only, in `response_metadata["citations"]`. A prompt is shown as it was sent: a conversation that
+    was told earlier turns begins with their transcript.
+
+    Raises what `langchain_customgpt.errors` lists; `NotFound` when there is no such conversation.
+    """
+    own = CustomGPTSettings(**settings)
+    client = own._sync_client()
+    try:
+        rows = list(client.messages.list(session_id, project_id=own._project, order="asc"))
+    except CustomGPTError as error:
+        raise as_langchain(error) from error.__cause__
+    finally:
+        if own.client is None:
+            client.close()
+    return _as_messages(rows, own)
+
+
+async def aconversation_messages(session_id: str, **settings: Any) -> list[BaseMessage]:
+    """As `conversation_messages`, without blocking the event loop."""
+    own = CustomGPTSettings(**settings)
+    client = own._async_client()
+    try:
+        rows = [row async for row in client.messages.list(session_id, project_id=own._project, order="asc")]
+    except CustomGPTError as error:
+        raise as_langchain(error) from error.__cause__
+    finally:
+        if own.async_client is None:
+            await client.aclose()
+    return _as_messages(rows, own)
+
+
+def _as_messages(rows: Iterable[Message], own: CustomGPTSettings) -> list[BaseMessage]:
+    messages: list[BaseMessage] = []
+    parent_id: int | None = None
+    for row in rows:
+        asked = HumanMessage(row.prompt)
+        plan = Plan("continue", row.prompt, "", digest(read_turns([asked])), parent_id=parent_id)
+        place = write_place(
+            plan,
+            service=service_of(own.base_url or ""),
+            project_id=own._project,
+            session_id=row.session_id,
+            prompt_id=row.prompt_id,
+            answer=row.answer,
+        )
+        note = {**place, "external_id": row.external_id, "recovered": False}
+        metadata = {
+            "model_provider": PROVIDER,
+            CITATIONS_KEY: [{"id": number} for number in row.citation_ids],
+            METADATA_KEY: note,
+        }
+        messages += [asked, AIMessage(row.answer, response_metadata=metadata)]
+        parent_id = row.prompt_id
+    return messages

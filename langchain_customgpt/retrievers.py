@@ -1,0 +1,113 @@
+"""`CustomGPTRetriever`: the pages that an agent rests its answer on, as LangChain documents."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from pydantic import Field
+
+from customgpt_transport.errors import CustomGPTError
+from customgpt_transport.models import Citation, Message
+from langchain_customgpt._citations import citation_data
+from langchain_customgpt._settings import CustomGPTSettings
+from langchain_customgpt.errors import ConfigurationError, as_langchain
+
+
+class CustomGPTRetriever(CustomGPTSettings, BaseRetriever):
+    """The pages an agent cites for a query, in the order the service gives them.
+
+    Each call sends one prompt, in a new conversation, and costs what a prompt costs: the API has no search of
+    its own. It gives no passages and no scores either: `page_content` is the page's title and description
+    (its url when it has neither), never the text that matched, and no score is made up.
+
+    Setup:
+        Install `customgpt-adapters[langchain]` and set `CUSTOMGPT_API_KEY` and `CUSTOMGPT_PROJECT_ID`.
+
+    Key init args:
+        k: at most so many documents; None for all that the answer cites. Also per call: `invoke(query, k=3)`.
+        include_answer: put the agent's answer into each document's metadata, under "answer".
+        project_id, api_key, base_url, timeout, max_retries, model, lang, custom_persona, custom_context,
+        response_source, agent_capability, external_id, client, async_client, client_options: as in
+        `ChatCustomGPT`.
+
+    Use:
+        retriever = CustomGPTRetriever(project_id=123, k=3)
+        retriever.invoke("How do refunds work?")  # [Document(id="16334", metadata={"title": ..., "url":
+        ...})]
+
+    `Document.id` is the citation id, which is the page's id. The metadata also says `resolved`: False for a
+    page whose details could not be had, with the `problem`.
+    """
+
+    k: int | None = Field(default=None, ge=1)
+    include_answer: bool = False
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        request, client = self._request(query, k, kwargs), self._sync_client()
+        try:
+            message = client.ask(query, **request)
+        except CustomGPTError as error:
+            raise as_langchain(error) from error.__cause__
+        wanted = message.citation_ids[: self._most(k)]
+        return self._documents(message, client.citations(wanted, project_id=self._project))
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,
+        k: int | None = None,
+        **kwargs: Any,
+    ) -> list[Document]:
+        request, client = self._request(query, k, kwargs), self._async_client()
+        try:
+            message = await client.ask(query, **request)
+            wanted = message.citation_ids[: self._most(k)]
+            return self._documents(message, await client.citations(wanted, project_id=self._project))
+        except CustomGPTError as error:
+            raise as_langchain(error) from error.__cause__
+        except asyncio.CancelledError as error:  # LangChain itself tells callbacks nothing of it
+            await asyncio.shield(run_manager.on_retriever_error(error))
+            raise
+
+    def _request(self, query: str, k: int | None, call: dict[str, Any]) -> dict[str, Any]:
+        """The keywords to ask with; raises `ConfigurationError` for what cannot work."""
+        self._check_call(call)
+        if k is not None and k < 1:
+            raise ConfigurationError(f"k must be 1 or more, or None for all; not {k}.")
+        if not query.strip():
+            raise ConfigurationError("The query is empty: it is sent as a prompt, and must say something.")
+        return self._prompt_request(call)
+
+    def _most(self, k: int | None) -> int | None:
+        return self.k if k is None else k
+
+    def _documents(self, message: Message, found: Sequence[Citation]) -> list[Document]:
+        return [self._document(message, citation) for citation in found]
+
+    def _document(self, message: Message, citation: Citation) -> Document:
+        data = citation_data(citation)
+        says = [text for text in (citation.title, citation.description) if text]
+        metadata = {
+            "citation_id": data.pop("id"),
+            "source": citation.url or citation.title or f"citation {citation.id}",
+            **data,
+            "session_id": message.session_id,
+            "prompt_id": message.prompt_id,
+        }
+        if self.include_answer:
+            metadata["answer"] = message.answer
+        text = "\n\n".join(says) or citation.url or ""
+        return Document(id=str(citation.id), page_content=text, metadata=metadata)

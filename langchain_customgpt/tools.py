@@ -1,0 +1,143 @@
+"""`CustomGPTTool`: an agent of CustomGPT.ai as a tool for models that call tools."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, cast
+
+from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
+from langchain_core.tools.base import ArgsSchema
+from pydantic import BaseModel, Field
+
+from customgpt_transport.errors import CustomGPTError
+from customgpt_transport.models import Agent, AgentSettings
+from langchain_customgpt._citations import CITATIONS_KEY
+from langchain_customgpt._settings import CustomGPTSettings
+from langchain_customgpt.chat_models import ChatCustomGPT
+from langchain_customgpt.errors import CustomGPTToolError, as_langchain
+
+_TO_THE_CALLING_MODEL = (
+    "Ask a full question in plain language and get an answer that rests on these documents. Each call is "
+    "independent: repeat what the question needs from earlier ones."
+)
+
+
+class Question(BaseModel):
+    """What the calling model fills in."""
+
+    query: str = Field(description="The whole question, in plain language, understandable on its own.")
+
+
+class CustomGPTTool(CustomGPTSettings, BaseTool):
+    """An agent that a tool-calling model may ask: the answer is the content, its sources are the artifact.
+
+    The sources, `ToolMessage.artifact`, are a list of dicts with id, title, url, description (empty when the
+    answer cites nothing). Each call is one prompt in a new conversation. What goes wrong is raised as
+    `CustomGPTToolError`, a `ToolException`, with the error itself as its cause.
+
+    Setup:
+        Install `customgpt-adapters[langchain]` and set `CUSTOMGPT_API_KEY` and `CUSTOMGPT_PROJECT_ID`.
+
+    Use:
+        create_agent(model, tools=[CustomGPTTool(project_id=123)])
+        CustomGPTTool.from_agent(project_id=123)  # name and description as the agent has them
+
+    Key init args:
+        name, description: what the calling model reads; a description that says what the documents are about
+        makes
+            it choose well.
+        stream_tokens: let a graph's `stream_mode="messages"` show the inner answer as it comes; off by
+        default, it
+            would appear between the outer model's own tokens.
+        project_id, api_key, base_url, timeout, max_retries, model, lang, custom_persona, custom_context,
+        response_source, agent_capability, external_id, client, async_client, client_options: as in
+        `ChatCustomGPT`.
+    """
+
+    name: str = "customgpt_ask"
+    description: str = f"Answers questions from a collection of documents. {_TO_THE_CALLING_MODEL}"
+    args_schema: ArgsSchema | None = Question
+    response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
+    stream_tokens: bool = False
+
+    @classmethod
+    def from_agent(cls, **settings: Any) -> CustomGPTTool:
+        """A tool named and described as the agent is: two requests, now. `settings` are the constructor's."""
+        own = cls(**settings)
+        client = own._sync_client()
+        try:
+            agent, its = client.agents.get(own._project), client.agents.settings(own._project)
+        except CustomGPTError as error:
+            raise as_langchain(error) from error.__cause__
+        return own._described(agent, its, settings)
+
+    @classmethod
+    async def afrom_agent(cls, **settings: Any) -> CustomGPTTool:
+        """As `from_agent`, without blocking the event loop."""
+        own = cls(**settings)
+        client = own._async_client()
+        try:
+            agent, its = await client.agents.get(own._project), await client.agents.settings(own._project)
+        except CustomGPTError as error:
+            raise as_langchain(error) from error.__cause__
+        return own._described(agent, its, settings)
+
+    def _described(self, agent: Agent, its: AgentSettings, given: dict[str, Any]) -> CustomGPTTool:
+        """The tool with the agent's name and description, except where the caller gave their own."""
+        if "name" not in given:
+            self.name = tool_name(agent)
+        if "description" not in given:
+            self.description = tool_description(agent, its)
+        return self
+
+    def _run(
+        self, query: str, run_manager: CallbackManagerForToolRun | None = None
+    ) -> tuple[str, list[dict[str, Any]]]:
+        try:
+            return _content_and_sources(self._chat().invoke(query, self._inner_config(run_manager)))
+        except CustomGPTError as error:
+            raise CustomGPTToolError(str(error), is_retryable=error.resend_safe) from error
+
+    async def _arun(
+        self, query: str, run_manager: AsyncCallbackManagerForToolRun | None = None
+    ) -> tuple[str, list[dict[str, Any]]]:
+        try:
+            return _content_and_sources(await self._chat().ainvoke(query, self._inner_config(run_manager)))
+        except CustomGPTError as error:
+            raise CustomGPTToolError(str(error), is_retryable=error.resend_safe) from error
+
+    def _chat(self) -> ChatCustomGPT:
+        """The model inside, made when it is first needed."""
+        made = self._made.get("chat")
+        if made is None:
+            made = self._made.setdefault("chat", ChatCustomGPT(**self._same_settings()))
+        return cast("ChatCustomGPT", made)
+
+    def _inner_config(
+        self, run_manager: CallbackManagerForToolRun | AsyncCallbackManagerForToolRun | None
+    ) -> RunnableConfig:
+        """A child of the tool's run in a trace; LangGraph does not stream what is tagged `nostream`."""
+        tags = [] if self.stream_tokens else ["nostream"]
+        if run_manager is None:
+            return RunnableConfig(tags=tags)
+        return RunnableConfig(tags=tags, callbacks=run_manager.get_child())
+
+
+def tool_name(agent: Agent) -> str:
+    """The agent's name as every model accepts it for a function: letters, digits, `_`, at most 64."""
+    plain = re.sub(r"[^a-zA-Z0-9]+", "_", agent.name).strip("_").lower()
+    return f"ask_{plain}"[:64].rstrip("_") if plain else f"ask_agent_{agent.id}"
+
+
+def tool_description(agent: Agent, its: AgentSettings) -> str:
+    """What the calling model is told about the agent: its name and its example questions, if any."""
+    examples = "".join(f"\n- {question}" for question in its.example_questions[:5])
+    asked = f" It answers questions such as:{examples}\n" if examples else " "
+    return f"Answers questions from the documents of {agent.name!r}.{asked}{_TO_THE_CALLING_MODEL}"
+
+
+def _content_and_sources(answer: AIMessage) -> tuple[str, list[dict[str, Any]]]:
+    return str(answer.text), answer.response_metadata.get(CITATIONS_KEY) or []
