@@ -47,9 +47,10 @@ class Clients:
                 "A ready client brings its own key, address and options: pass either client=... or "
                 "api_key=..., base_url=..., timeout=..., client_options=..., not both."
             )
-        self.options = (
-            ready.options if ready is not None else _options(client_options, api_key, base_url, timeout)
-        )
+        if ready is not None:
+            self.options = ready.options
+        else:
+            self.options = _options(client_options, api_key, base_url, project_id, timeout)
         self._sync, self._async = client, async_client
         self._sync_is_mine, self._async_is_mine = client is None, async_client is None
         self._lock = threading.Lock()
@@ -120,7 +121,11 @@ class Clients:
 
 
 def _options(
-    given: ClientOptions | None, api_key: str | None, base_url: str | None, timeout: float | None
+    given: ClientOptions | None,
+    api_key: str | None,
+    base_url: str | None,
+    project_id: int | str | None,
+    timeout: float | None,
 ) -> ClientOptions:
     options = given or ClientOptions()
     if timeout is not None:
@@ -129,6 +134,7 @@ def _options(
         options,
         api_key=api_key or options.api_key,
         base_url=base_url or options.base_url,
+        project_id=options.project_id if project_id is None else project_number(project_id),
         adapter=options.adapter or ADAPTER,
     ).resolve()
 

@@ -33,7 +33,7 @@ def _quiet_llama_index() -> Iterator[None]:
     root_dispatcher.event_handlers[:] = events
     root_dispatcher.span_handlers[:] = spans
     Settings._callback_manager = manager
-    Settings._llm = None
+    Settings._llm = Settings._transformations = Settings._node_parser = None
 
 
 @pytest.fixture

@@ -180,6 +180,30 @@ class TestRequirement24:
             await asyncio.to_thread(_wait_for, lambda: emulator.journal.prompts()[-1].disconnected)
             assert [message.role.value for message in engine.chat_history] == ["user", "assistant"]
 
+    async def test_requirement_24_cancelling_a_reader_hangs_up_and_keeps_the_partial_answer(
+        self, where: dict[str, Any], emulator: Emulator
+    ) -> None:
+        async with CustomGPTChatEngine(**where) as engine:
+            emulator.faults.stall(after_events=4)
+            response = await engine.astream_chat(QUESTION)
+            seen: list[str] = []
+            first = asyncio.Event()
+
+            async def read() -> None:
+                async for token in response.async_response_gen():
+                    seen.append(token)
+                    first.set()
+
+            task = asyncio.create_task(read())
+            await first.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(_wait_for, lambda: emulator.journal.prompts()[-1].disconnected)
+            user, agent = engine.chat_history
+            assert user.content == QUESTION
+            assert (agent.content or "").startswith("".join(seen))
+
     def test_dropping_a_streamed_query_hangs_up(self, where: dict[str, Any], emulator: Emulator) -> None:
         engine = CustomGPTQueryEngine(streaming=True, **where)
         emulator.faults.stall(after_events=4)

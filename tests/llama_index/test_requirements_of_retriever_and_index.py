@@ -180,9 +180,9 @@ class TestRequirement26Index:
         first = CustomGPTIndex(poll_every=0.02, **where)
         assert await hands(first, "refresh_ref_docs", [ROOF]) == [True]
         second = pickle.loads(pickle.dumps(first))
-        uploads = len(emulator.journal.entries("sources.add"))
+        uploads = len(emulator.journal.entries("sources.create"))
         assert await hands(second, "refresh_ref_docs", [ROOF, TENT]) == [False, True]
-        assert len(emulator.journal.entries("sources.add")) == uploads + 1
+        assert len(emulator.journal.entries("sources.create")) == uploads + 1
         changed = Document(id_=TENT.id_, text="The tent Aurora sleeps six people.")
         assert await hands(second, "refresh_ref_docs", [ROOF, changed]) == [False, True]
         info = await hands(second, "ref_doc_info")

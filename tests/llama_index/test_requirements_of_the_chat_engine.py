@@ -294,23 +294,6 @@ class TestRequirement24LeavingEarly:
             assert (chat_engine.chat_history[1].content or "").startswith(seen[0])
         await chat_engine.aclose()
 
-    async def test_requirement_24_cancelling_a_reader(self, chat_engine: CustomGPTChatEngine) -> None:
-        response = await chat_engine.astream_chat(QUESTION)
-        first = asyncio.Event()
-
-        async def read() -> None:
-            async for _ in response.async_response_gen():
-                first.set()
-                await asyncio.Event().wait()
-
-        task = asyncio.create_task(read())
-        await first.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        self.check(chat_engine, "")
-        await chat_engine.aclose()
-
     async def test_requirement_24_the_history_carries_the_sources(
         self, chat_engine: CustomGPTChatEngine, mouth: Mouth
     ) -> None:
