@@ -32,6 +32,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._waker: asyncio.Future[None] | None = None
+        self._last = False
 
     async def pause(self, seconds: float | None) -> None:
         """Wait so many seconds (None: until `wake`). Raises `Gone` as soon as the client leaves."""
@@ -71,8 +72,7 @@ class Connection:
     def hang_up(self) -> None:
         """Close it: what was written still arrives, then the end (FIN)."""
         self._cut()
-        if self._transport is not None:
-            self._transport.close()
+        self._close()
 
     def reset(self) -> None:
         """Tear it down: the client is told of a reset (RST)."""
@@ -90,11 +90,27 @@ class Connection:
             self.serving.disconnected = True
         self.wake()
 
+    def close_soon(self) -> None:
+        """Close it as soon as nothing is being answered on it."""
+        self._last = True
+        if self.serving is None:
+            self._close()
+
+    def served(self) -> None:
+        """The answer was given, as far as it could be."""
+        self.serving = None
+        if self._last:
+            self._close()
+
     def end_pause(self) -> None:
         """Hang up if the answer is waiting for something."""
         if self._waker is not None:
             self.hang_up()
             self.ended()
+
+    def _close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
 
     def _cut(self) -> None:
         if self.serving is not None:
@@ -157,8 +173,13 @@ class Connections:
         try:
             yield
         finally:
-            connection.serving = None
+            connection.served()
             self._busy -= 1
+
+    def close_gently(self) -> None:
+        """Close the idle connections, and the busy ones when their answer is complete."""
+        for connection in list(self._by_protocol.values()):
+            connection.close_soon()
 
     def end_all(self) -> None:
         """The emulator closes: answers that wait for something break off."""

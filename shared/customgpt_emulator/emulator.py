@@ -20,6 +20,7 @@ from customgpt_emulator.faults import Faults
 from customgpt_emulator.folder import Folder, Skipped, sync
 from customgpt_emulator.journal import Journal
 from customgpt_emulator.library import Library
+from customgpt_emulator.listener import Listener
 from customgpt_emulator.pacing import Pacing
 from customgpt_emulator.page_guard import page_key
 from customgpt_emulator.server import ROUTES, make_app
@@ -205,9 +206,11 @@ class Emulator:
             await runner.setup()
             assert runner.server is not None  # noqa: S101 - setup made it
             self._connections.watch(runner.server)
+            self._connections.refused = self.faults.takes_connection
+            listener = Listener(runner, self._connections)
             try:
-                await web.TCPSite(runner, self._host, self._port).start()
-                self._address = runner.addresses[0][:2]
+                self._address = await listener.open(self._host, self._port)
+                self.faults.attach(listener)
                 if watcher is not None:
                     watcher.start()
                 ready.set_result(None)
@@ -215,6 +218,8 @@ class Emulator:
                 if watcher is not None:
                     await asyncio.to_thread(watcher.stop)
             finally:
+                self.faults.attach(None)
+                await listener.close()
                 await runner.cleanup()
         finally:
             store.close()

@@ -5,12 +5,13 @@ from __future__ import annotations
 from customgpt_emulator.faults_base import Fault, Order
 from customgpt_emulator.faults_contents import ContentVerbs
 from customgpt_emulator.faults_losses import LossVerbs
+from customgpt_emulator.faults_network import NetworkVerbs, Refusal
 from customgpt_emulator.faults_refusals import RefusalVerbs
 
-__all__ = ["Fault", "Faults", "Order"]
+__all__ = ["Fault", "Faults", "Order", "Refusal"]
 
 
-class Faults(LossVerbs, ContentVerbs, RefusalVerbs):
+class Faults(LossVerbs, ContentVerbs, RefusalVerbs, NetworkVerbs):
     """What shall go wrong.
 
     ```python

@@ -17,8 +17,9 @@ from customgpt_emulator.faults_base import Fault, Order, checked
 if TYPE_CHECKING:
     from customgpt_emulator.call import Call
 
-__all__ = ["Hidden", "Orders"]
+__all__ = ["CONNECT", "Hidden", "Orders"]
 
+CONNECT = "(connection)"  # what an order for connections is on
 PROMPTS = ("messages.send", "completions.create")
 
 
@@ -109,6 +110,8 @@ class Orders:
         """The endpoints that `on` names."""
         if on is None:
             return frozenset({*self._endpoints, None})
+        if on == CONNECT:
+            return frozenset({CONNECT})
         found: set[str | None]
         if on == "messages":
             found = {name for name in PROMPTS if name in self._endpoints}
