@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from customgpt_emulator.passages import SEPARATOR, sentences
 
@@ -31,6 +32,9 @@ _STOP_WORDS = (
 )
 _STOP = frozenset(_STOP_WORDS.split())
 _SUFFIXES = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "ed", "es", "s", "y", "e")
+
+
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,17 @@ class Terms:
         forms = (form for term in self.forms for form in term)
         return " OR ".join(f'"{form[:-1]}"*' if form.endswith("*") else f'"{form}"' for form in forms)
 
-    def pattern(self) -> re.Pattern[str]:
-        """Finds the terms in folded text; the group's number tells which."""
-        end = r"(?![^\W_])"
-        terms = (
-            "|".join(form[:-1] if form.endswith("*") else form + end for form in term) for term in self.forms
-        )
-        return re.compile(r"(?<![^\W_])(?:" + "|".join(f"({term})" for term in terms) + ")")
+    @cached_property
+    def _needles(self) -> list[tuple[str, ...]]:
+        return [
+            tuple(" " + form[:-1] if form.endswith("*") else f" {form} " for form in term)
+            for term in self.forms
+        ]
+
+    def found_in(self, text: str) -> set[int]:
+        """Which of the terms a text holds, by their numbers."""
+        words = f" {_BETWEEN_WORDS.sub(' ', fold(text))} "
+        return {number for number, forms in enumerate(self._needles) if any(form in words for form in forms)}
 
     def __len__(self) -> int:
         return len(self.forms)
@@ -116,12 +124,11 @@ def choose(candidates: Iterable[Candidate], terms: Terms) -> list[Candidate]:
     A passage must hold at least half of the terms (its headings count), and be not much worse than the best;
     at most two come from the best page and one from each of two more.
     """
-    pattern, needed = terms.pattern(), (len(terms) + 1) // 2
+    needed = (len(terms) + 1) // 2
     rated: list[tuple[float, Candidate]] = []
     for candidate in candidates:
-        inside = {m.lastindex for m in pattern.finditer(fold(candidate.text))}
-        around = {m.lastindex for m in pattern.finditer(fold(f"{candidate.title} {candidate.heading}"))}
-        covered = len(inside | around)
+        inside = terms.found_in(candidate.text)
+        covered = len(inside | terms.found_in(f"{candidate.title} {candidate.heading}"))
         if covered >= needed:
             share = (covered + 0.5 * len(inside)) / len(terms)
             early = 1 + 0.25 / (1 + candidate.position)  # a page says first what it is about
@@ -151,10 +158,9 @@ def compose(chosen: Sequence[Candidate], terms: Terms, *, marks: bool = False) -
     strip; what its numbers mean in the real service is unknown.
     """
     pages = list(dict.fromkeys(c.page_id for c in chosen if c.page_id > 0))
-    pattern = terms.pattern()
     parts = []
     for passage in chosen:
-        text = _excerpt(passage.text, pattern)
+        text = _excerpt(passage.text, terms)
         rows = text.lstrip().startswith(("|", "-", "*", "+", "1.", "```"))
         heading = passage.heading.rpartition(SEPARATOR)[2] or passage.title
         if marks and passage.page_id in pages:
@@ -163,34 +169,34 @@ def compose(chosen: Sequence[Candidate], terms: Terms, *, marks: bool = False) -
     return "\n\n".join(parts)
 
 
-def _excerpt(text: str, pattern: re.Pattern[str]) -> str:
+def _excerpt(text: str, terms: Terms) -> str:
     intro, gap, body = text.partition("\n\n")
     if gap and intro.endswith(":"):
-        return f"{intro}\n\n{_excerpt(body, pattern)}"
+        return f"{intro}\n\n{_excerpt(body, terms)}"
     if text.startswith(("```", "~~~")):
         return text
     rows = text.split("\n")
     if len(rows) > 1:
         head = 2 if rows[0].startswith("|") and len(rows) > 2 else 0
-        return "\n".join(rows[:head] + _matching_rows(rows[head:], pattern))
+        return "\n".join(rows[:head] + _matching_rows(rows[head:], terms))
     if len(text) <= SHORT:
         return text
-    return _best_sentences(sentences(text), pattern)
+    return _best_sentences(sentences(text), terms)
 
 
-def _matching_rows(rows: list[str], pattern: re.Pattern[str]) -> list[str]:
+def _matching_rows(rows: list[str], terms: Terms) -> list[str]:
     """The rows that hold the most terms; all of them when the list is short or none stands out."""
     if len(rows) <= 8:
         return rows
-    counts = [len({m.lastindex for m in pattern.finditer(fold(row))}) for row in rows]
+    counts = [len(terms.found_in(row)) for row in rows]
     best = max(counts)
     picked = [row for row, count in zip(rows, counts, strict=True) if count == best]
     return picked if best and len(picked) < len(rows) else rows
 
 
-def _best_sentences(found: list[str], pattern: re.Pattern[str]) -> str:
+def _best_sentences(found: list[str], terms: Terms) -> str:
     """The run of neighbouring sentences that holds the most different terms, the earliest of equals."""
-    sets = [{m.lastindex for m in pattern.finditer(fold(sentence))} for sentence in found]
+    sets = [terms.found_in(sentence) for sentence in found]
     best, best_score = 0, (-1, -1)
     for start in range(max(1, len(found) - SENTENCES + 1)):
         window = sets[start : start + SENTENCES]

@@ -21,7 +21,7 @@ from customgpt_emulator.conversing import (
 )
 from customgpt_emulator.documents import Document, Unreadable, read_document
 from customgpt_emulator.errors import Invalid, conversation_not_found, message_not_found
-from customgpt_emulator.streaming import event, fresh_tokens, progress_events, replay_tokens
+from customgpt_emulator.streaming import event, fresh_tokens, progress_event, replay_tokens
 
 __all__ = ["ROUTES"]
 
@@ -48,7 +48,7 @@ async def send_message(call: Call) -> web.StreamResponse:
         return call.success(call.shapes.message(await answer_whole(call, len(tokens), stored)))
     ascii_only = call.context.switches.escape_unicode
     frames = [event("start", {"status": "start", "prompt": question.prompt}, ascii_only=ascii_only)]
-    frames += progress_events(tokens, ascii_only=ascii_only)
+    frames += [progress_event(token, ascii_only) for token in tokens]
     session_id = question.conversation["session_id"]
     return await stream_out(
         call,

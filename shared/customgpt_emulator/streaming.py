@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from customgpt_emulator.shapes import dump
 
-__all__ = ["event", "fresh_tokens", "progress_events", "replay_tokens"]
+__all__ = ["event", "fresh_tokens", "progress_event", "replay_tokens"]
 
 _ASCII_SIGNS = r"!-/:-@\[-`{-~"
 _FRESH = re.compile(rf" ?[^\s{_ASCII_SIGNS}]{{1,12}}| ?[{_ASCII_SIGNS}]+|\s+")
@@ -34,7 +35,7 @@ def event(name: str, data: Mapping[str, Any], *, ascii_only: bool = True) -> byt
     return b"event: " + name.encode() + b"\ndata: " + dump(data, ascii_only=ascii_only) + b"\n\n"
 
 
-def progress_events(tokens: Iterable[str], *, ascii_only: bool = True) -> list[bytes]:
-    """The `progress` events of an answer: `event` for each token, at a third of the cost."""
-    head, tail = event("progress", {"status": "progress", "message": ""}).split(b'""')
-    return [b"".join((head, dump(token, ascii_only=ascii_only), tail)) for token in tokens]
+@lru_cache(maxsize=8192)  # the same words come again and again, in an answer as in a language
+def progress_event(token: str, ascii_only: bool) -> bytes:
+    """The `progress` event of one token."""
+    return event("progress", {"status": "progress", "message": token}, ascii_only=ascii_only)

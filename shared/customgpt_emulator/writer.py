@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["EventWriter"]
 
 KEEP_ALIVE = b": keep-alive\n\n"
-FAIR = 32  # events after which other requests get their turn
+FAIR = 256  # events, about a millisecond, after which other requests get their turn
 
 
 class EventWriter:
