@@ -125,6 +125,12 @@ class Call:
         """`{"data":...,"status":"success"}`."""
         return self.json({"data": data, "status": "success"}, status)
 
+    def refusal(self, error: ApiError) -> web.Response:
+        """The answer that a refusal is."""
+        response = self.json(error.body(self.url), error.status)
+        response.headers.update(error.headers)
+        return response
+
     def json(self, body: Any, status: int = 200) -> web.Response:
         """A JSON answer: chunked, and gzipped for clients that take it (captured)."""
         raw = dump(body, ascii_only=self.context.switches.escape_unicode)

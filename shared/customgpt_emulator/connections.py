@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,8 @@ class Connection:
         self.number = number
         self.serving: Entry | None = None
         """The request that is being answered on it."""
+        self.rate: Mapping[str, str] | None = None
+        """The headers about the quota that the present answer has; None: the usual ones."""
         self.lost = transport is None
         self._loop = asyncio.get_running_loop()
         self._transport = transport
@@ -167,7 +169,7 @@ class Connections:
     @contextmanager
     def serving(self, connection: Connection, entry: Entry) -> Iterator[None]:
         """While a request is being answered."""
-        connection.serving = entry
+        connection.serving, connection.rate = entry, None
         self._busy += 1
         self.most_busy = max(self.most_busy, self._busy)
         try:

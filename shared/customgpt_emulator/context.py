@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from customgpt_emulator.faults import Faults
 from customgpt_emulator.journal import Journal
 from customgpt_emulator.library import Library
 from customgpt_emulator.pacing import Pacing
+from customgpt_emulator.quotas import Quotas
 from customgpt_emulator.store import Store
 from customgpt_emulator.switches import Switches
 
@@ -31,6 +33,7 @@ class Context:
     faults: Faults = field(default_factory=Faults)
     journal: Journal = field(default_factory=Journal)
     pacing: Pacing = field(default_factory=Pacing)
+    quotas: Quotas = field(default_factory=lambda: Quotas(time.time))
     connections: Connections = field(default_factory=Connections)
     documents: Path | None = None
     """The documents folder, from which the files of its pages are served."""

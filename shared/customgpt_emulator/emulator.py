@@ -23,6 +23,7 @@ from customgpt_emulator.library import Library
 from customgpt_emulator.listener import Listener
 from customgpt_emulator.pacing import Pacing
 from customgpt_emulator.page_guard import page_key
+from customgpt_emulator.quotas import Quotas
 from customgpt_emulator.server import ROUTES, make_app
 from customgpt_emulator.store import Store
 from customgpt_emulator.switches import Switches
@@ -46,6 +47,7 @@ class Emulator:
     `api_key`: the key to accept; a fresh one unless given. `seed`: the same requests get the same bytes, with
     ids, session ids and clock fixed. `state`: an SQLite file that keeps everything across restarts.
     `watch`: index documents anew when they change, while serving (needs the extra `emulator`).
+    `requests_per_minute`, `credits`, `concurrent_prompts`: limits; `quotas` changes them later.
     `time_to_first_token` (seconds), `tokens_per_second`, `jitter` (a share): how fast answers come; `pacing`
     changes it later.
     `switches`: behaviour where the service is unknown. `progress`: called with (done, of all) while indexing.
@@ -65,6 +67,9 @@ class Emulator:
         state: str | os.PathLike[str] | None = None,
         watch: bool = False,
         switches: Switches | None = None,
+        requests_per_minute: int | None = None,
+        credits: int | None = None,  # noqa: A002 - the vendor's word
+        concurrent_prompts: int | None = None,
         time_to_first_token: float = 0.0,
         tokens_per_second: float | None = None,
         jitter: float = 0.0,
@@ -80,6 +85,13 @@ class Emulator:
             jitter=jitter,
             seed=seed,
         )
+        self._clock = Clock(seed)
+        self.quotas = Quotas(
+            self._clock.now,
+            requests_per_minute=requests_per_minute,
+            credits=credits,
+            concurrent_prompts=concurrent_prompts,
+        )
         self._connections = Connections()
         self.skipped: list[Skipped] = []
         if watch and documents is None:
@@ -88,7 +100,6 @@ class Emulator:
         self._watch = watch
         self._host = host
         self._port = port
-        self._clock = Clock(seed)
         self._state = None if state is None else Path(state)
         self._progress = progress
         self._project_id = 0
@@ -195,6 +206,7 @@ class Emulator:
                 self.faults,
                 self.journal,
                 self.pacing,
+                self.quotas,
                 self._connections,
                 self._folder.root if self._folder is not None else None,
             )
@@ -239,6 +251,7 @@ class Emulator:
         context.journal.clear()
         context.faults.reset()
         context.pacing.reset()
+        context.quotas.reset()
         context.connections.clear()
         context.clock.reset()
         context.store.clear()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 __all__ = [
     "ApiError",
     "Invalid",
+    "Throttled",
     "agent_not_found",
     "bad_agent_id",
     "conversation_not_found",
+    "credits_exhausted",
     "message_not_found",
     "page_not_found",
     "source_not_found",
@@ -24,6 +27,7 @@ class ApiError(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+        self.headers: Mapping[str, str] = {}
 
     def body(self, url: str) -> dict[str, Any]:
         """The JSON body, for a request to `url`."""
@@ -45,6 +49,27 @@ class Invalid(ApiError):
             "message": self.message + tail,
             "errors": {field: [text] for field, text in self.errors.items()},
         }
+
+
+class Throttled(ApiError):
+    """429 for too many requests, in the plain form of the vendor's framework (inferred)."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__(429, "Too Many Attempts.")
+        self.headers = headers
+
+    def body(self, url: str) -> dict[str, Any]:
+        """The JSON body."""
+        return {"message": self.message}
+
+
+def credits_exhausted() -> ApiError:
+    """429, documented on messages and chat/completions."""
+    return ApiError(
+        429,
+        "You have exhausted your current query credits. Please contact customer service "
+        "(https://customgpt.freshdesk.com/support/home) for further assistance.",
+    )
 
 
 def unauthenticated() -> ApiError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from customgpt_emulator.errors import ApiError, Invalid, unauthenticated
+from customgpt_emulator.errors import ApiError, Invalid, Throttled, credits_exhausted, unauthenticated
 from customgpt_emulator.faults_base import Fault, Lossy, Order, Ordering
 from customgpt_emulator.faults_orders import Orders
 from customgpt_emulator.shapes import dump
@@ -20,13 +19,8 @@ if TYPE_CHECKING:
 
     from customgpt_emulator.call import Call, Handler
 
-__all__ = ["CREDITS", "THROTTLED", "RefusalVerbs"]
+__all__ = ["RefusalVerbs"]
 
-CREDITS = (
-    "You have exhausted your current query credits. "
-    "Please contact customer service (https://customgpt.freshdesk.com/support/home) for further assistance."
-)
-THROTTLED = {"message": "Too Many Attempts."}
 HTML_502 = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
     b"<center><h1>502 Bad Gateway</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
@@ -69,7 +63,7 @@ class Replace(Fault):
     def answer(self, call: Call) -> web.Response:
         """What is said instead."""
         if self.body is None:
-            return call.json(ApiError(self.status, self.message).body(call.url), self.status)
+            return call.refusal(ApiError(self.status, self.message))
         response = web.Response(status=self.status, body=self.body)
         if self.body:
             response.headers["Content-Type"] = self.content_type
@@ -84,7 +78,7 @@ class Refuse(Replace):
 
     def answer(self, call: Call) -> web.Response:
         """The refusal."""
-        return call.json(self.error.body(call.url), self.error.status)
+        return call.refusal(self.error)
 
 
 @dataclass
@@ -133,12 +127,11 @@ class RefusalVerbs(Orders):
         headers = {"X-RateLimit-Remaining": "0"}
         if retry_after is not None:
             headers["Retry-After"] = _text(retry_after)
-        body = json.dumps(THROTTLED, separators=(",", ":")).encode()
-        return self._place("rate_limit", partial(Replace, 429, body, headers=headers), order)
+        return self._place("rate_limit", partial(Refuse, error=Throttled(headers)), order)
 
     def exhaust_credits(self, **order: Unpack[Lossy]) -> Order:
         """429 for credits that are used up, in the documented words."""
-        return self._place("exhaust_credits", partial(Replace, 429, message=CREDITS), order)
+        return self._place("exhaust_credits", partial(Refuse, error=credits_exhausted()), order)
 
     def unauthorized(self, **order: Unpack[Lossy]) -> Order:
         """401, in the documented words, although the key is right."""

@@ -56,15 +56,16 @@ def _user(call: Call) -> dict[str, Any]:
 
 async def get_limits(call: Call) -> web.StreamResponse:
     """What the plan allows and what is used of it."""
-    store = call.context.store
+    store, left = call.context.store, call.context.quotas.credits
+    used = int(store.fact("queries") or 0)
     return call.success(
         {
             "max_projects_num": MOST_AGENTS,
             "current_projects_num": store.count("SELECT COUNT(*) FROM agents"),
             "max_total_storage_credits": MOST_STORAGE,
             "current_total_storage_credits": store.count("SELECT COUNT(*) FROM pages WHERE failure IS NULL"),
-            "max_queries": MOST_QUERIES,
-            "current_queries": int(store.fact("queries") or 0),
+            "max_queries": MOST_QUERIES if left is None else used + left,
+            "current_queries": used,
         }
     )
 

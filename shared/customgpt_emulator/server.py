@@ -26,6 +26,7 @@ from customgpt_emulator.context import CONTEXT, Context
 from customgpt_emulator.document import DOCUMENT
 from customgpt_emulator.errors import ApiError, unauthenticated
 from customgpt_emulator.page import add_page
+from customgpt_emulator.quotas import SHOWN
 
 __all__ = ["ROUTES", "make_app"]
 
@@ -91,9 +92,9 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
         # Nobody is there to hear more; aiohttp finds that out and closes.
         return call.begun or web.Response()
     except ApiError as error:
-        response = call.json(error.body(call.url), error.status)
+        response = call.refusal(error)
     except web.HTTPException as error:
-        response = call.json(ApiError(error.status, error.reason).body(call.url), error.status)
+        response = call.refusal(ApiError(error.status, error.reason))
     except (ConnectionError, TimeoutError):
         entry.disconnected = True
         raise
@@ -101,7 +102,7 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
         logger.exception("%s %s failed", request.method, request.path)
         if entry.status is not None:
             raise  # the answer has begun: the connection is closed
-        response = call.json(ApiError(500, "Internal Server Error").body(call.url), 500)
+        response = call.refusal(ApiError(500, "Internal Server Error"))
     if not response.prepared:
         await _send(call, response)
     return response
@@ -111,14 +112,15 @@ async def _misserve(call: Call, handler: Handler) -> web.StreamResponse:
     """Answer well, or with the fault that was ordered."""
     faults = call.context.faults
     faults.hidden.reveal(call)
-    call.fault = faults.take(call)
-    if call.fault is None:
-        return await handler(call)
-    call.entry.fault = call.fault.order.verb
-    try:
-        return await call.fault.serve(call, handler)
-    finally:
-        call.fault.settle(call)
+    with call.context.quotas.admitted(call):
+        call.fault = faults.take(call)
+        if call.fault is None:
+            return await handler(call)
+        call.entry.fault = call.fault.order.verb
+        try:
+            return await call.fault.serve(call, handler)
+        finally:
+            call.fault.settle(call)
 
 
 async def _send(call: Call, response: web.StreamResponse) -> None:
@@ -156,8 +158,9 @@ def _check_key(request: web.Request, api_key: str) -> None:
 
 async def _common_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every captured answer has."""
-    response.headers.setdefault("X-RateLimit-Limit", "60")
-    response.headers.setdefault("X-RateLimit-Remaining", "59")
+    rate = request.app[CONTEXT].connections.of(request).rate
+    for name, value in (rate or SHOWN).items():
+        response.headers.setdefault(name, value)
     response.headers.update(
         {
             "Server": "customgpt-emulator",
