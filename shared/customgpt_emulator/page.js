@@ -37,7 +37,9 @@
       if (done) return;
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
-      for (const block of blocks) await onEvent(parse(block));
+      for (const block of blocks) {
+        if (await onEvent(parse(block))) return reader.cancel(); // whatever follows the end does not matter
+      }
     }
   };
 
@@ -60,13 +62,16 @@
       form.elements.session.value = response.headers.get("X-Conversation");
       await read(response, async (event) => {
         if (event.status === "progress") turn.querySelector(".answer").append(event.message);
+        turns.scrollTop = turns.scrollHeight;
         if (event.status === "error") throw new Error(event.message);
         if (event.status === "finish") {
           finished = true;
           const ids = (event.citations || []).join(",");
           const query = new URLSearchParams({ agent: form.elements.agent.value, ids });
           turn.querySelector(".sources").innerHTML = await part(`/page/sources?${query}`); // escaped by the server
+          turn.scrollIntoView({ block: "nearest" });
         }
+        return finished;
       });
       if (!finished) throw new Error("The stream ended before the answer was finished.");
     } catch (error) {

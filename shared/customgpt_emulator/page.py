@@ -7,9 +7,11 @@ quotas.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import aiohttp
@@ -17,6 +19,7 @@ from aiohttp import web
 
 from customgpt_emulator import page_guard, page_html
 from customgpt_emulator.call import origin_of
+from customgpt_emulator.connections import Gone
 from customgpt_emulator.context import CONTEXT, Context
 from customgpt_emulator.library import PER_PAGE
 from customgpt_emulator.page_guard import Refused
@@ -162,16 +165,28 @@ def _api(request: web.Request, agent: str) -> aiohttp.ClientSession:
 async def _pass_on(
     request: web.Request, session_id: str, answer: aiohttp.ClientResponse
 ) -> web.StreamResponse:
-    """The API's stream, byte for byte as it comes."""
+    """The API's stream, byte for byte as it comes. When the browser leaves, the API is left at once too."""
+    browser = request.app[CONTEXT].connections.of(request)
     response = web.StreamResponse(headers={"X-Conversation": session_id})
     response.content_type = answer.content_type
-    await response.prepare(request)
+
+    async def leave() -> None:
+        with suppress(Gone):
+            await browser.pause(None)
+        answer.close()
+
+    leaving = asyncio.create_task(leave())
     try:
+        await response.prepare(request)
         async for chunk in answer.content.iter_any():
             await response.write(chunk)
-    except aiohttp.ClientError as error:  # a fault, most likely: the script shall say so
+    except (aiohttp.ClientError, ConnectionError) as error:  # a fault, most likely: the script shall say so
+        if browser.lost:
+            return response
         lost = {"status": "error", "message": f"The connection broke in mid-stream: {error}"}
         await response.write(b"\n\ndata: " + json.dumps(lost).encode() + b"\n\n")
+    finally:
+        leaving.cancel()
     await response.write_eof()
     return response
 

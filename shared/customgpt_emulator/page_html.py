@@ -263,7 +263,7 @@ def _entry(entry: Entry) -> Html:
     return fill(
         '<tr><td class="number">{number}</td><td><time>{time}</time></td><td>{method}</td>'
         '<td class="path">{path}</td><td><span class="status" data-kind="{kind}">{status}</span></td>'
-        "<td>{notes}</td></tr>",
+        '<td class="notes">{notes}</td></tr>',
         number=entry.number,
         time=f"{moment:%H:%M:%S}",
         method=entry.method,
