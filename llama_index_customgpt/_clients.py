@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from customgpt_transport import __version__
 from customgpt_transport.errors import ConfigurationError
 from customgpt_transport.options import ClientOptions, project_number
+from llama_index_customgpt._loops import close_with_this_loop
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -91,6 +92,12 @@ class Clients:
 
             with self._lock:
                 client = self._async = self._async or AsyncClient(options=self.options)
+        return client
+
+    def on_this_loop(self) -> AsyncClient:
+        """The client on aiohttp, for use on the running loop."""
+        client = self.asynchronous
+        close_with_this_loop(client)
         return client
 
     def close(self) -> None:

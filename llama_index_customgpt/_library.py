@@ -36,7 +36,7 @@ class Library:
 
     async def afound(self, name: str, files: Sequence[DocumentFile]) -> None:
         """`found`, awaited."""
-        agent = await self._clients.asynchronous.agents.create(name, files=[file.upload for file in files])
+        agent = await self._clients.on_this_loop().agents.create(name, files=[file.upload for file in files])
         self._clients.project_id = agent.id
         await self._await(files)
 
@@ -57,7 +57,7 @@ class Library:
 
     async def apages(self) -> list[Page]:
         """`pages`, awaited."""
-        listed = self._clients.asynchronous.pages.list(project_id=self._clients.agent, limit=_PER_REQUEST)
+        listed = self._clients.on_this_loop().pages.list(project_id=self._clients.agent, limit=_PER_REQUEST)
         return [page async for page in listed]
 
     def _upload(self, files: Sequence[DocumentFile]) -> None:
@@ -66,7 +66,7 @@ class Library:
 
     async def _aupload(self, files: Sequence[DocumentFile]) -> None:
         for file in get_tqdm_iterable(files, self._show_progress, "Uploading documents"):
-            await self._clients.asynchronous.sources.add(project_id=self._clients.agent, file=file.upload)
+            await self._clients.on_this_loop().sources.add(project_id=self._clients.agent, file=file.upload)
 
     def _wait(self, files: Sequence[DocumentFile]) -> None:
         """Wait until `files` are indexed, and have their citations show what their documents say."""
@@ -88,7 +88,7 @@ class Library:
     async def _await(self, files: Sequence[DocumentFile]) -> None:
         watch = Watch(files, patience=self._patience)
         bar = _Bar(watch.total, self._show_progress)
-        client, agent = self._clients.asynchronous, self._clients.agent
+        client, agent = self._clients.on_this_loop(), self._clients.agent
         while files:
             watch.look()
             async for page in client.pages.list(project_id=agent, limit=_PER_REQUEST):
@@ -123,7 +123,7 @@ class Library:
     async def adelete(self, page_ids: Iterable[int]) -> None:
         """`delete`, awaited."""
         for page_id in page_ids:
-            await self._clients.asynchronous.pages.delete(page_id, project_id=self._clients.agent)
+            await self._clients.on_this_loop().pages.delete(page_id, project_id=self._clients.agent)
 
 
 class _Bar:
