@@ -15,7 +15,7 @@ from customgpt_emulator.call import Call, Route
 from customgpt_emulator.documents import Document, Unreadable, read_document
 from customgpt_emulator.errors import ApiError, source_not_found
 from customgpt_emulator.library import NewPage
-from customgpt_emulator.sitemaps import SETTINGS, invented_pages, is_address
+from customgpt_emulator.sitemaps import CHOICES, SETTINGS, invented_pages, is_address
 
 __all__ = ["ROUTES", "add_sitemap", "add_uploads", "read_uploads"]
 
@@ -116,12 +116,23 @@ async def update_source(call: Call) -> web.StreamResponse:
         settings: dict[str, Any] = json.loads(source["settings"])
         for name in SETTINGS:
             if name in call.body.fields:
-                value = call.body.fields[name]
-                settings[name] = is_true(value) if isinstance(SETTINGS[name], bool) else value
+                settings[name] = _setting(name, call.body.fields[name])
         values = {"settings": json.dumps(settings), "updated_at": call.now}
         call.context.store.update("sources", source["id"], values)
     row = _source(call)
     return call.success(call.shapes.source(row, _pages(call, row)), 201)
+
+
+def _setting(name: str, value: Any) -> Any:
+    if isinstance(SETTINGS[name], bool):
+        return is_true(value)
+    if name == "refresh_schedule":
+        allowed = value is None or isinstance(value, list)
+    else:
+        allowed = isinstance(value, str) and value in CHOICES[name]
+    if not allowed:
+        raise ApiError(400, f"The selected {name.replace('_', ' ')} is invalid.")
+    return value
 
 
 async def delete_source(call: Call) -> web.StreamResponse:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from customgpt_emulator.documents import Document
 from customgpt_emulator.library import NewPage
 
-__all__ = ["SETTINGS", "invented_pages", "is_address", "is_sitemap"]
+__all__ = ["CHOICES", "SETTINGS", "invented_pages", "is_address", "is_sitemap"]
 
 NAMES = ("", "about", "pricing", "faq", "contact")
 # The settings of a fresh sitemap source: captured 2023, and the newer documented ones with their defaults.
@@ -20,6 +20,10 @@ SETTINGS = {
     "remove_unexist_pages": False,
     "refresh_existing_pages": "never",
     "refresh_schedule": [],
+}
+CHOICES = {
+    "data_refresh_frequency": ("never", "daily", "weekly", "monthly", "advanced"),
+    "refresh_existing_pages": ("never", "always", "if_updated"),
 }
 
 
