@@ -13,6 +13,7 @@ from customgpt_emulator import Emulator
 from customgpt_emulator.coverage import covered
 from customgpt_emulator.document import load_document
 from tests.conftest import DOCUMENTS
+from tests.contract.things import Things
 
 DOCUMENT = load_document()
 OPERATIONS = {
@@ -85,28 +86,6 @@ def test_the_emulator_serves_it_to_those_who_have_the_key(emulator: Emulator):
     assert ("application/json; charset=utf-8", DOCUMENT) == (answer.headers["Content-Type"], answer.json())
 
 
-class Things:
-    """One of everything, to be asked for, changed and deleted."""
-
-    def __init__(self, emulator: Emulator) -> None:
-        self.http = requests.Session()
-        self.http.headers["Authorization"] = f"Bearer {emulator.api_key}"
-        self.root = emulator.base_url
-        self.ids: dict[str, Any] = {"project_id": emulator.project_id}
-        project = f"/api/v1/projects/{emulator.project_id}"
-        made = self.ask("POST", f"{project}/conversations", json={"name": "a"}).json()["data"]
-        self.ids["session_id"] = made["session_id"]
-        messages = f"{project}/conversations/{made['session_id']}/messages"
-        message = self.ask("POST", messages, json={"prompt": "How do refunds work?"}).json()["data"]
-        self.ids |= {"prompt_id": message["id"], "citation_id": message["citations"][0]}
-        self.ids["page_id"] = self.ids["citation_id"]
-        source = {"sitemap_path": "https://shop.example/sitemap.xml"}
-        self.ids["source_id"] = self.ask("POST", f"{project}/sources", json=source).json()["data"]["id"]
-
-    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self.http.request(method, self.root + path, timeout=20, **options)
-
-
 BODIES: dict[str, dict[str, Any]] = {
     "agents.create": {"json": {"project_name": "A", "sitemap_path": "https://shop.example/"}},
     "agents.update": {"json": {"is_shared": True}},
@@ -135,9 +114,8 @@ def check(answer: requests.Response, operation: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
 def test_each_endpoints_answers_are_as_documented(emulator: Emulator, name: str):
     """Its success, the refusal of a wrong key, and the refusals of ids that are none or nobody's."""
-    things = Things(emulator)
     method, path, operation = OPERATIONS[name]
-    with things.http:
+    with Things(emulator) as things:
         done = things.ask(method, path.format(**things.ids), **BODIES.get(name, {}))
         assert done.status_code == int(min(operation["responses"])), done.text
         check(done, operation)
@@ -168,8 +146,7 @@ def test_it_allows_what_the_switches_change(switch: dict[str, Any]):
     with Emulator(documents=DOCUMENTS) as emulator:
         for name, value in switch.items():
             setattr(emulator.switches, name, value)
-        things = Things(emulator)
-        with things.http:
+        with Things(emulator) as things:
             for name in ("agents.stats", "messages.list", "sources.list"):
                 method, path, operation = OPERATIONS[name]
                 check(things.ask(method, path.format(**things.ids)), operation)
