@@ -115,6 +115,7 @@ class Emulator:
         if self._address is None:
             raise RuntimeError("the emulator is not running: use it as a context manager, or call start()")
         host, port = self._address
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - every address includes loopback
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     @property

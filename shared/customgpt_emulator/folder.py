@@ -89,6 +89,7 @@ def sync(
 ) -> list[Skipped]:
     """Make the agent's pages what the folder holds; gives what was skipped, in order.
 
+    The page of a document that changed keeps its id: earlier answers cite it.
     `progress` is told (done, of all) after each document.
     """
     rows = store.all("SELECT id, key, stamp FROM pages WHERE source_id = ? AND stamp IS NOT NULL", source_id)
@@ -106,7 +107,7 @@ def sync(
                 if isinstance(page, Skipped):
                     skipped.append(page)
                 else:
-                    library.add_page(project_id, source_id, page, now)
+                    library.add_page(project_id, source_id, page, now, page_id=ids.get(key))
                 done += 1
                 if progress is not None:
                     progress(done, len(fresh))

@@ -44,13 +44,26 @@ class Library:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def add_page(self, project_id: int, source_id: int, page: NewPage, now: float, delay: float = 0.0) -> int:
-        """Add a page and index it; `delay` seconds later it counts as indexed. Gives the page's id."""
+    def add_page(
+        self,
+        project_id: int,
+        source_id: int,
+        page: NewPage,
+        now: float,
+        delay: float = 0.0,
+        *,
+        page_id: int | None = None,
+    ) -> int:
+        """Add a page and index it; `delay` seconds later it counts as indexed. Gives the page's id.
+
+        `page_id`: of the page in whose place this one comes; a new one unless given.
+        """
         document = page.document
         with self._store.transaction():
             number = self._store.insert(
                 "pages",
                 {
+                    "id": page_id,
                     "project_id": project_id,
                     "source_id": source_id,
                     "key": page.key,
