@@ -11,12 +11,9 @@ from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage
 
-from llama_index_customgpt.responses import (
-    CustomGPTAsyncStreamingChatResponse,
-    CustomGPTStreamingChatResponse,
-)
+from llama_index_customgpt._replay import AsyncPump, Pump
 
-__all__ = ["Conversation"]
+__all__ = ["Conversation", "OpenStream"]
 
 
 class Conversation:
@@ -33,13 +30,13 @@ class Conversation:
         self.history = list(history)
         self._lock = threading.Lock()
         self._opening: Future[None] | None = None
-        self._stream: _OpenStream | None = None
+        self._stream: OpenStream | None = None
 
     def begin(self) -> None:
         """Wait until this turn may be sent. `opened` or `ended` must follow."""
         stream = self._own_open_stream()
         if stream is not None:
-            stream.close()
+            stream.leave()
         while (other := self._take_opening()) is not None:
             other.result()
 
@@ -47,7 +44,7 @@ class Conversation:
         """`begin` without blocking the event loop."""
         stream = self._own_open_stream()
         if stream is not None:
-            await stream.aclose()
+            await stream.aleave()
         while (other := self._take_opening()) is not None:
             await asyncio.shield(asyncio.wrap_future(other))
 
@@ -68,11 +65,9 @@ class Conversation:
         with self._lock:
             self.history += [user, agent]
 
-    def streams(
-        self, response: CustomGPTStreamingChatResponse | CustomGPTAsyncStreamingChatResponse
-    ) -> _OpenStream:
+    def streams(self, pump: Pump | AsyncPump) -> OpenStream:
         """Remember that an answer is being read. Tell the result `done()` when it ends."""
-        self._stream = _OpenStream(response)
+        self._stream = OpenStream(pump)
         return self._stream
 
     def _take_opening(self) -> Future[None] | None:
@@ -83,7 +78,7 @@ class Conversation:
                 self._opening = Future()
             return None
 
-    def _own_open_stream(self) -> _OpenStream | None:
+    def _own_open_stream(self) -> OpenStream | None:
         stream = self._stream
         return stream if stream is not None and stream.is_mine() else None
 
@@ -94,33 +89,35 @@ class Conversation:
         self.__init__(**state)  # type: ignore[misc]  # a fresh lock, and no turn under way
 
 
-class _OpenStream:
-    """An answer being read. Whoever asks the next question where it was asked has left it."""
+class OpenStream:
+    """An answer being read. Whoever asks the next question in the same task or thread has left it."""
 
-    def __init__(
-        self, response: CustomGPTStreamingChatResponse | CustomGPTAsyncStreamingChatResponse
-    ) -> None:
-        self._response = weakref.ref(response)
+    def __init__(self, pump: Pump | AsyncPump) -> None:
+        self._pump = weakref.ref(pump)  # weakly: dropping the response and its readers hangs up
         self._owner = _here()
         self._done: Future[None] = Future()
 
     def done(self) -> None:
+        """The answer is complete, broken or left."""
         if not self._done.done():
             self._done.set_result(None)
 
     def is_mine(self) -> bool:
+        """Whether it is still open, and was asked for where this is called."""
         return not self._done.done() and self._owner == _here()
 
-    def close(self) -> None:
-        response = self._response()
-        if isinstance(response, CustomGPTStreamingChatResponse):
-            response.close()
+    def leave(self) -> None:
+        """Hang up."""
+        pump = self._pump()
+        if isinstance(pump, Pump):
+            pump.leave()
 
-    async def aclose(self) -> None:
-        response = self._response()
-        if isinstance(response, CustomGPTAsyncStreamingChatResponse):
-            await response.aclose()
-        elif response is None:  # dropped: the event loop is about to close what it held
+    async def aleave(self) -> None:
+        """Hang up, or wait until the event loop has closed what was dropped."""
+        pump = self._pump()
+        if isinstance(pump, AsyncPump):
+            await pump.leave()
+        elif pump is None:
             await asyncio.shield(asyncio.wrap_future(self._done))
 
 

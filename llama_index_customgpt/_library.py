@@ -42,13 +42,15 @@ class Library:
 
     def add(self, files: Sequence[DocumentFile]) -> None:
         """Upload `files` and wait until they are indexed."""
-        self._upload(files)
-        self._wait(files)
+        if files:
+            self._upload(files)
+            self._wait(files)
 
     async def aadd(self, files: Sequence[DocumentFile]) -> None:
         """`add`, awaited."""
-        await self._aupload(files)
-        await self._await(files)
+        if files:
+            await self._aupload(files)
+            await self._await(files)
 
     def pages(self) -> list[Page]:
         """Give all pages of the agent, newest first."""
@@ -73,7 +75,7 @@ class Library:
         watch = Watch(files, patience=self._patience)
         bar = _Bar(watch.total, self._show_progress)
         client, agent = self._clients.sync, self._clients.agent
-        while files:
+        while True:
             watch.look()
             for page in client.pages.list(project_id=agent, limit=_PER_REQUEST):
                 if watch.see(page):
@@ -89,7 +91,7 @@ class Library:
         watch = Watch(files, patience=self._patience)
         bar = _Bar(watch.total, self._show_progress)
         client, agent = self._clients.on_this_loop(), self._clients.agent
-        while files:
+        while True:
             watch.look()
             async for page in client.pages.list(project_id=agent, limit=_PER_REQUEST):
                 if watch.see(page):

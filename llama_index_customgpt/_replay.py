@@ -41,6 +41,12 @@ class _Buffer:
                 partial_answer=self.text,
             )
 
+    def _left(self) -> StreamInterrupted:
+        return StreamInterrupted(
+            "The next message was sent before this answer had been read to its end, which broke it off.",
+            partial_answer=self.text,
+        )
+
     def _end(self) -> None:
         if self.error is not None:
             raise self.error
@@ -117,6 +123,12 @@ class Pump(_Buffer):
             self.ended = True
             if source is not None:
                 source.close()
+
+    def leave(self) -> None:
+        """Hang up; whoever still reads hears that the answer was broken off."""
+        if not self.ended:
+            self.close()
+            self.error = self._left()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _finished, (type(self), self.pieces, self.ended, self.error)
@@ -195,6 +207,12 @@ class AsyncPump(_Buffer):
             self.ended = True
             if source is not None:
                 await source.aclose()
+
+    async def leave(self) -> None:
+        """Hang up; whoever still reads hears that the answer was broken off."""
+        if not self.ended:
+            await self.aclose()
+            self.error = self._left()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _finished, (type(self), self.pieces, self.ended, self.error)

@@ -219,7 +219,7 @@ class _ChatListener:
     ) -> None:
         self._response = weakref.ref(response)
         self._nodes, self._metadata = response.source_nodes, response.metadata
-        self._stream = self._conversation.streams(response)
+        self._stream = self._conversation.streams(response._pump)
 
     def asked(self) -> None:
         self._span.enter(StreamChatStartEvent())

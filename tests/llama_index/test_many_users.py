@@ -132,3 +132,18 @@ async def test_engines_that_share_clients_share_no_conversation(
     await first.aclose()
     check(emulator, conversations=USERS)
     assert len({engine.session_id for engine in engines}) == USERS
+
+
+def test_one_engine_over_several_loops_one_after_the_other_and_at_once(where: dict[str, Any]) -> None:
+    engine = CustomGPTQueryEngine(streaming=True, **where)
+
+    async def ask() -> str:
+        response = await engine.aquery("How do refunds work?")
+        text = "".join([token async for token in response.async_response_gen()])
+        assert response.source_nodes
+        return text
+
+    answers = {asyncio.run(ask()) for _ in range(3)}
+    with ThreadPoolExecutor(8) as pool:
+        answers |= set(pool.map(lambda _: asyncio.run(ask()), range(8)))
+    assert len(answers) == 1

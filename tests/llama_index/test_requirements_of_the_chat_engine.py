@@ -13,7 +13,7 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.chat_engine.types import AgentChatResponse, BaseChatEngine, StreamingAgentChatResponse
 
-from customgpt_transport import AuthenticationFailed
+from customgpt_transport import AuthenticationFailed, StreamInterrupted
 from customgpt_transport.transcript import Turn, with_transcript
 from llama_index_customgpt import CustomGPTChatEngine
 
@@ -267,6 +267,23 @@ class TestRequirement24LeavingEarly:
         chat_engine.chat("And gift cards?")
         assert [message.content for message in chat_engine.chat_history[::2]] == [QUESTION, "And gift cards?"]
         assert (chat_engine.chat_history[1].content or "").startswith(token)
+        with pytest.raises(StreamInterrupted, match="next message"):
+            str(response)
+
+    def test_requirement_24_asking_from_inside_the_loop(self, chat_engine: CustomGPTChatEngine) -> None:
+        with pytest.raises(StreamInterrupted, match="next message"):
+            for _ in chat_engine.stream_chat(QUESTION).response_gen:
+                chat_engine.chat("And gift cards?")
+        assert len(chat_engine.chat_history) == 4
+
+    async def test_requirement_24_asking_from_inside_the_async_loop(
+        self, chat_engine: CustomGPTChatEngine
+    ) -> None:
+        with pytest.raises(StreamInterrupted, match="next message"):
+            async for _ in (await chat_engine.astream_chat(QUESTION)).async_response_gen():
+                await chat_engine.achat("And gift cards?")
+        assert len(chat_engine.chat_history) == 4
+        await chat_engine.aclose()
 
     async def test_requirement_24_async_close(self, chat_engine: CustomGPTChatEngine) -> None:
         response = await chat_engine.astream_chat(QUESTION)

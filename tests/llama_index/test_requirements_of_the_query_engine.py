@@ -22,7 +22,14 @@ from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.tools import QueryEngineTool
 
-from customgpt_transport import Client, ConfigurationError
+from customgpt_transport import (
+    AnswerFinished,
+    Citation,
+    Client,
+    ClientOptions,
+    ConfigurationError,
+    Message,
+)
 from llama_index_customgpt import (
     CustomGPTAsyncStreamingResponse,
     CustomGPTQueryBundle,
@@ -72,6 +79,38 @@ class TestRequirement03StreamingAlwaysAnswersWithAStream:
         assert isinstance(response, AsyncStreamingResponse)
         assert (await response.get_response()).response
         await streaming_engine.aclose()
+
+
+class _SaysNothing:
+    """A client whose answers are empty and have sources all the same."""
+
+    options = ClientOptions(project_id=1)
+
+    def stream(self, prompt: str, **arguments: Any) -> Any:
+        return self
+
+    session_id, partial_answer = "a-session", ""
+    message = Message("", "Why?", 1, "a-session", 7, (12,))
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+    def __iter__(self) -> Any:
+        return iter([AnswerFinished(7, "a-session", (12,))])
+
+    def citations(self, message: Message, **_: Any) -> list[Citation]:
+        return [Citation(12, "A page")]
+
+
+def test_requirement_03_an_empty_answer_is_a_stream_too() -> None:
+    response = CustomGPTQueryEngine(streaming=True, client=_SaysNothing()).query("Why?")  # type: ignore[arg-type]
+    assert isinstance(response, StreamingResponse)
+    assert list(response.response_gen) == []
+    assert str(response) == response.response == ""
+    assert ids(response) == ["12"]
 
 
 def _printed(response: Any) -> str:
