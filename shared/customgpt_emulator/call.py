@@ -127,6 +127,7 @@ class Call:
 
     def refusal(self, error: ApiError) -> web.Response:
         """The answer that a refusal is."""
+        self.entry.reason = error.message
         response = self.json(error.body(self.url), error.status)
         response.headers.update(error.headers)
         return response

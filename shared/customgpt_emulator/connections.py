@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -100,6 +101,8 @@ class Connection:
 
     def served(self) -> None:
         """The answer was given, as far as it could be."""
+        if self.serving is not None:
+            self.serving.answered = time.time()
         self.serving = None
         if self._last:
             self._close()

@@ -78,7 +78,7 @@ class Emulator:
         self.api_key = api_key or f"{secrets.randbelow(9000) + 1000}|{secrets.token_urlsafe(30)}"
         self.switches = switches or Switches()
         self.faults = Faults(seed=seed, endpoints=[route.name for route in ROUTES])
-        self.journal = Journal()
+        self.journal = Journal(secret=self.api_key)
         self.pacing = Pacing(
             time_to_first_token=time_to_first_token,
             tokens_per_second=tokens_per_second,

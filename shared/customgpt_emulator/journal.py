@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from aiohttp import web
 
 from customgpt_emulator.bodies import Body
+from customgpt_emulator.redaction import REDACTED, Redactor
 
 __all__ = ["Entry", "Journal"]
 
@@ -48,54 +51,112 @@ class Entry:
     """Events of a stream that were written."""
     connection: int = 0
     """The TCP connection, counted from 1: requests with the same number shared it."""
+    streamed: bool = False
+    """The answer was a stream of events."""
+    retry_after: str | None = None
+    """The answer's header."""
+    reason: str | None = None
+    """The sentence of a refusal."""
+    arrived: float = 0.0
+    """When it came, in seconds since the epoch: real ones, even with a seed."""
+    answered: float | None = None
+    """When it was answered, or could not be any more."""
+    keyed: bool = False
+    """It carried the key in its `Authorization` header."""
+    leaks: tuple[str, ...] = ()
+    """Where else it carried the key: `query`, `path`, `body`, `header X`, `file X`."""
     redirected_to: str | None = None
     """Where a fault sent the client instead."""
     fault: str | None = None
     """The fault that was played, if any."""
 
-    def take_body(self, body: Body) -> None:
-        """Note what the request carried."""
-        self.body = body.raw[:BODY_KEPT]
-        self.fields = dict(body.fields)
-        for upload in body.files:
-            self.fields[upload.field] = f"{upload.filename} ({len(upload.data)} bytes)"
-
     @property
     def prompt(self) -> str | None:
-        """The prompt that this request sent, if it sent one."""
+        """The prompt that this request sent, natively or in OpenAI's form, if it sent one."""
+        value = None
         if self.endpoint == "messages.send":
-            value = self.fields.get("prompt")
-            return value if isinstance(value, str) else None
-        return None
+            value = self.fields.get("prompt", self.query.get("prompt"))
+        elif self.endpoint == "completions.create":
+            messages = self.fields.get("messages")
+            said = [m for m in messages if isinstance(m, dict)] if isinstance(messages, list) else []
+            value = next((m.get("content") for m in reversed(said) if m.get("role") == "user"), None)
+        return value if isinstance(value, str) else None
+
+    @property
+    def external_id(self) -> str | None:
+        """The client's own name for the prompt."""
+        value = self.fields.get("external_id", self.query.get("external_id"))
+        return str(value) if value else None
+
+    @property
+    def session_id(self) -> str | None:
+        """The conversation that the path names."""
+        match = re.search(r"/conversations/([^/]+)", self.path)
+        return match[1] if match else None
+
+    def __str__(self) -> str:
+        asked = f" {self.prompt[:60]!r}" if self.prompt is not None else ""
+        said = f"{self.status}" if self.status is not None else "no answer"
+        if self.events_sent:
+            said += f", {self.events_sent} events"
+        if self.disconnected:
+            said += ", the client left"
+        elif not self.complete:
+            said += ", incomplete"
+        if self.fault is not None:
+            said += f", fault {self.fault}"
+        return f"#{self.number} {self.method} {self.path}{asked}: {said}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, fit for JSON; the body as text."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        values |= {"prompt": self.prompt, "session_id": self.session_id, "leaks": list(self.leaks)}
+        return values | {"body": self.body.decode("utf-8", "replace")}
 
 
 class Journal:
-    """The newest 10,000 requests, oldest first; may be read from any thread."""
+    """The newest 10,000 requests, oldest first; may be read from any thread. `secret` is never kept."""
 
-    def __init__(self, kept: int = KEPT) -> None:
+    def __init__(self, kept: int = KEPT, *, secret: str = "") -> None:
         self._lock = threading.Lock()
         self._entries: deque[Entry] = deque(maxlen=kept)
         self._count = 0
+        self._redactor = Redactor(secret)
 
     def open(self, request: web.BaseRequest, now: float, endpoint: str | None, connection: int = 0) -> Entry:
         """Begin the entry of a request that has just come."""
+        redact = self._redactor
+        leaks: list[str] = []
         headers = {
-            name: "[redacted]" if name.lower() in SECRET else value for name, value in request.headers.items()
+            name: REDACTED if name.lower() in SECRET else redact.text(value, leaks, f"header {name}")
+            for name, value in request.headers.items()
+        }
+        path = redact.text(request.path, leaks, "path")
+        query = {
+            redact.text(name, leaks, "query"): redact.text(value, leaks, "query")
+            for name, value in request.query.items()
         }
         with self._lock:
             self._count += 1
             entry = Entry(
-                self._count,
-                now,
-                request.method,
-                request.path,
-                dict(request.query),
-                headers,
-                endpoint,
-                connection=connection,
+                self._count, now, request.method, path, query, headers, endpoint, connection=connection
             )
+            entry.arrived = time.time()
+            entry.keyed = redact.hides(request.headers.get("Authorization", ""))
+            entry.leaks = tuple(dict.fromkeys(leaks))
             self._entries.append(entry)
         return entry
+
+    def take_body(self, entry: Entry, body: Body) -> None:
+        """Note what a request carried: its fields, of files their names and sizes."""
+        leaks = list(entry.leaks)
+        entry.body = self._redactor.data(body.raw, leaks, "body")[:BODY_KEPT]
+        entry.fields = self._redactor.value(body.fields, leaks, "body")
+        for upload in body.files:
+            self._redactor.data(upload.data, leaks, f"file {upload.field}")
+            name = self._redactor.text(upload.filename, leaks, "body")
+            entry.fields[upload.field] = f"{name} ({len(upload.data)} bytes)"
+        entry.leaks = tuple(dict.fromkeys(leaks))
 
     @property
     def dropped(self) -> int:
@@ -103,11 +164,31 @@ class Journal:
         with self._lock:
             return self._count - len(self._entries)
 
-    def entries(self, endpoint: str | None = None) -> list[Entry]:
-        """All that is kept, or the requests of one endpoint."""
+    def entries(
+        self,
+        endpoint: str | None = None,
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        status: int | None = None,
+        session_id: str | None = None,
+        fault: str | None = None,
+    ) -> list[Entry]:
+        """What is kept, oldest first; of that, what has all the given values.
+
+        `endpoint` may be a pattern, `messages.*`; `path` is a part of it.
+        """
         with self._lock:
             kept = list(self._entries)
-        return kept if endpoint is None else [entry for entry in kept if entry.endpoint == endpoint]
+        if endpoint is not None:
+            kept = [e for e in kept if e.endpoint is not None and fnmatch.fnmatch(e.endpoint, endpoint)]
+        if path is not None:
+            kept = [e for e in kept if path in e.path]
+        exact = {"method": method, "status": status, "session_id": session_id, "fault": fault}
+        for name, value in exact.items():
+            if value is not None:
+                kept = [e for e in kept if getattr(e, name) == value]
+        return kept
 
     def prompts(self) -> list[Entry]:
         """The requests that sent a prompt."""

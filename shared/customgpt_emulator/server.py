@@ -86,7 +86,7 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
     try:
         _check_key(request, call.context.api_key)
         call.body = await read_body(request)
-        entry.take_body(call.body)
+        call.context.journal.take_body(entry, call.body)
         response = await _misserve(call, handler)
     except Gone:
         # Nobody is there to hear more; aiohttp finds that out and closes.
@@ -159,6 +159,9 @@ def _check_key(request: web.Request, api_key: str) -> None:
 async def _common_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every captured answer has."""
     rate = request.app[CONTEXT].connections.of(request).rate
+    serving = request.app[CONTEXT].connections.of(request).serving
+    if serving is not None:
+        serving.retry_after = response.headers.get("Retry-After")
     for name, value in (rate or SHOWN).items():
         response.headers.setdefault(name, value)
     response.headers.update(

@@ -31,6 +31,7 @@ class EventWriter:
         self.response = response or web.StreamResponse()
         self._call = call
         self._entry = call.entry
+        self._entry.streamed = response is None and not (call.fault is not None and call.fault.mute)
         self._fault = call.fault
         self._muted = call.fault is not None and call.fault.mute
         # An answer that is no stream has had its pause before it came here.
