@@ -35,6 +35,9 @@ __all__ = ["command"]
 @click.option("--reset", is_flag=True, help="Forget what the state file holds, and begin again.")
 @click.option("--seed", type=int, help="Same requests, same bytes: fixes ids, session ids and the clock.")
 @click.option("--watch/--no-watch", default=True, help="Index documents anew when they change.")
+@click.option("--rpm", type=int, help="Requests a minute; more are refused with 429. No limit unless given.")
+@click.option("--credits", type=int, help="Queries until the credits are used up. No limit unless given.")
+@click.option("--concurrency", type=int, help="Prompts answered at once. No limit unless given.")
 @click.option("--ttft", type=float, default=0.0, help="Seconds to the first piece of an answer.")
 @click.option("--tps", type=float, help="Pieces of an answer per second; as fast as possible unless given.")
 @click.option("--jitter", type=float, default=0.0, help="From 0 to 1: by what share waits vary.")
@@ -66,6 +69,9 @@ def command(documents: Path, host: str, port: int, reset: bool, watch: bool, **g
             state=given["state"],
             seed=given["seed"],
             watch=watch,
+            requests_per_minute=given["rpm"],
+            credits=given["credits"],
+            concurrent_prompts=given["concurrency"],
             time_to_first_token=given["ttft"],
             tokens_per_second=given["tps"],
             jitter=given["jitter"],

@@ -110,6 +110,31 @@ def test_the_options_reach_the_emulator(handbook: Path):
         assert len(it.get(f"{agent}/stats").json()["data"]) == 7
 
 
+def test_quotas_and_pace_hold_from_the_start(handbook: Path):
+    options = ["--rpm", "3", "--credits", "1", "--concurrency", "5", "--tps", "10000", "--ttft", "0.001"]
+    with running(
+        "--documents", handbook, *options, "--jitter", "0.5", "--switch", "unknown_session=create"
+    ) as it:
+        path = f"/projects/{it.fact('CUSTOMGPT_PROJECT_ID')}/conversations"
+        path += "/1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed/messages"
+        statuses = [it.post(path, {"prompt": "How are refunds paid?"}) for _ in range(4)]
+        assert [answer.status_code for answer in statuses] == [200, 429, 429, 429]
+        assert statuses[0].headers["X-RateLimit-Limit"] == "3"
+        assert "credits" in statuses[1].text
+        assert "credits" not in statuses[3].text
+
+
+def test_on_every_address_it_warns_and_names_one_that_leads_to_it(handbook: Path):
+    with running("--documents", handbook, "--host", "0.0.0.0") as it:
+        assert it.fact("CUSTOMGPT_BASE_URL").startswith("http://127.0.0.1:")
+        assert it.get("/projects").status_code == 200
+        code, rest = it.stop(signal.SIGINT)
+        assert code == 0
+        assert (
+            "Listening on 0.0.0.0: whoever reaches this machine and has the key can use the emulator." in rest
+        )
+
+
 def test_a_state_file_outlives_the_command_until_it_is_reset(handbook: Path, tmp_path: Path):
     state = tmp_path / "state.db"
 
@@ -232,8 +257,9 @@ class TestMistakes:
     def test_a_switch_is_misspelt(self, handbook: Path, switch: str, said: str):
         assert said in " ".join(self.run("-d", handbook, "--switch", switch).output.split())
 
-    def test_the_pace_makes_no_sense(self, handbook: Path):
+    def test_pace_or_quota_makes_no_sense(self, handbook: Path):
         assert "tokens_per_second" in self.run("-d", handbook, "--tps", "-3").output
+        assert "requests_per_minute" in self.run("-d", handbook, "--rpm", "0").output
 
     def test_watchfiles_is_not_installed(self, handbook: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, "watchfiles", None)
