@@ -93,15 +93,16 @@ async def _ask(request: web.Request) -> web.StreamResponse:
     if not re.fullmatch(r"[0-9]{1,18}", agent) or not re.fullmatch(r"[\w-]{0,64}", session_id):
         return _html(page_html.refusal("There is no such agent or conversation."), 404)
     try:
-        async with _api(request, agent) as api:
+        conversations = f"/api/v1/projects/{agent}/conversations"
+        async with _api(request) as api:
             if not session_id:
-                async with api.post("conversations", json={"name": prompt[:60] or "Untitled"}) as made:
+                async with api.post(conversations, json={"name": prompt[:60] or "Untitled"}) as made:
                     if made.status != 201:
                         return await _failed(request, agent, "", prompt, made)
                     session_id = (await made.json())["data"]["session_id"]
             stream = "text/event-stream" in request.headers.get("Accept", "")
             body = {"prompt": prompt, "stream": stream}
-            async with api.post(f"conversations/{session_id}/messages", json=body) as answer:
+            async with api.post(f"{conversations}/{session_id}/messages", json=body) as answer:
                 if answer.status != 200:
                     return await _failed(request, agent, session_id, prompt, answer)
                 if stream:
@@ -148,17 +149,16 @@ async def _document(request: web.Request) -> web.StreamResponse:
 # The page as a client of the API
 
 
-def _api(request: web.Request, agent: str) -> aiohttp.ClientSession:
+def _api(request: web.Request) -> aiohttp.ClientSession:
     """A client of this very server, at the address on which the browser reached it."""
     if request.transport is None:
         raise Refused(400, "The browser has left.")
     host, port = request.transport.get_extra_info("sockname")[:2]
     context = request.app[CONTEXT]
     return aiohttp.ClientSession(
-        f"http://{f'[{host}]' if ':' in host else host}:{port}/api/v1/projects/{agent}/",
+        f"http://{f'[{host}]' if ':' in host else host}:{port}",
         headers={"Authorization": f"Bearer {context.api_key}", "User-Agent": "customgpt-emulator-page"},
         timeout=aiohttp.ClientTimeout(total=None),
-        auto_decompress=True,
     )
 
 

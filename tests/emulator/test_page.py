@@ -52,6 +52,7 @@ class TestWhoIsLetIn:
         answer = requests.get(server.page_url, headers=BROWSER, allow_redirects=False, timeout=20)
         assert (answer.status_code, answer.headers["Location"]) == (303, "/")
         cookie = answer.headers["Set-Cookie"]
+        assert server.page_url.partition("key=")[2] not in cookie
         assert "HttpOnly" in cookie
         assert "SameSite=Strict" in cookie
 
