@@ -49,6 +49,20 @@ class Things:
         """One request to a path from the root."""
         return self.http.request(method, self.root + path, timeout=20, **options)
 
+    def call(self, method: str, path: str, **options: Any) -> requests.Response:
+        """One request below the agent, or from `/projects`; `{...}` are filled from the ids."""
+        below = "" if path.startswith("/projects") else "/projects/{project_id}"
+        return self.ask(method, ("/api/v1" + below + path).format(**self.ids), **options)
+
+    def only_a_sitemap(self) -> None:
+        """Go over to another agent, which has the pages of a sitemap and nothing else."""
+        made = self._made(
+            "/projects", json={"project_name": "a", "sitemap_path": "https://shop.example/sitemap.xml"}
+        )
+        self.ids["project_id"] = made["id"]
+        page = self.call("GET", "/pages").json()["data"]["pages"]["data"][0]["id"]
+        self.ids |= {"page_id": page, "citation_id": page}
+
     def _made(self, path: str, **options: Any) -> Any:
         answer = self.ask("POST", "/api/v1" + path, **options)
         assert answer.ok, answer.text
