@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from customgpt_transport._environment import origin
 from customgpt_transport._sessions import Owner
 from customgpt_transport._wire.http import Response
-from customgpt_transport.errors import APIError, ConfigurationError, RateLimited
+from customgpt_transport._wire.problems import api_error
+from customgpt_transport.errors import ConfigurationError, RateLimited
 from customgpt_transport.options import ClientOptions
 
 WINDOW = 60.0
@@ -69,7 +70,13 @@ class Gate:
             return None
 
     def heard(self, response: Response, now: float) -> None:
-        """Take note of the limits that any response names."""
+        """Take note of the limits that a response names: a 429 when to come again, others what is left."""
+        if response.status == 429:
+            refusal = api_error(response)
+            if isinstance(refusal, RateLimited):
+                with self._lock:
+                    self._shut(now + (UNNAMED_PAUSE if refusal.retry_after is None else refusal.retry_after))
+            return
         remaining = _whole(response.header("x-ratelimit-remaining"))
         if remaining is None:
             return
@@ -85,11 +92,6 @@ class Gate:
             self._lowest = min(self._lowest, remaining)
             if remaining == 0:
                 self._shut(began + WINDOW)
-
-    def refused(self, error: APIError, now: float) -> None:
-        """Shut until the moment that a 429 names."""
-        with self._lock:
-            self._shut(now + (UNNAMED_PAUSE if error.retry_after is None else error.retry_after))
 
     def _shut(self, until: float) -> None:
         self._opens_at = max(self._opens_at, until)

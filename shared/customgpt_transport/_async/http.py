@@ -111,8 +111,11 @@ class Connections:
     async def exchange(self, send: Send, options: ClientOptions) -> Response:
         """Send, and give the whole response."""
         response = await self.open(send, options)
-        body = Reader(response, options, limit=send.timeout)
         sink = send.request.save_to
+        limit = send.timeout
+        if limit is None and sink is None:
+            limit = options.event_timeout  # a JSON answer is one event: bytes that trickle do not prolong it
+        body = Reader(response, options, limit)
         try:
             if sink is None or not 200 <= response.status < 300:
                 return as_response(response, await body.rest(), options)
@@ -139,6 +142,7 @@ class Reader:
         self._waiting = False
         self._silent = False
         self._ended = False
+        self._limit = limit
         self._deadline = None if limit is None else options.clock() + limit
         self._clock = "idle"
         self._seconds = options.idle_timeout if limit is None else min(limit, options.idle_timeout)
@@ -163,6 +167,7 @@ class Reader:
             chunk = await self._response.content.readany()
             if chunk:
                 if self._deadline is not None and self._options.clock() > self._deadline:
+                    self._clock, self._seconds = "events", self._limit or 0.0
                     raise TimeoutError
                 return chunk
             self._end()

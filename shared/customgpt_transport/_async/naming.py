@@ -11,7 +11,12 @@ from customgpt_transport import _naming
 from customgpt_transport.errors import ConfigurationError, CustomGPTError
 from customgpt_transport.options import ClientOptions
 
-LIBRARY_ERRORS = (aiohttp.ClientError, asyncio.TimeoutError, OSError)
+LIBRARY_ERRORS = (
+    aiohttp.ClientError,
+    aiohttp.http_exceptions.HttpProcessingError,
+    asyncio.TimeoutError,
+    OSError,
+)
 """Everything that aiohttp raises for a failed request."""
 
 _NEVER_SENT = (
@@ -43,13 +48,12 @@ def named(error: BaseException, options: ClientOptions, clock: str, seconds: flo
         return _naming.silent(clock, seconds)
     if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
         return _naming.dropped(_root(error))
-    if isinstance(error, aiohttp.ClientResponseError):
-        return _naming.garbled(error.message)
-    if isinstance(error, aiohttp.ClientPayloadError) and isinstance(
-        error.__cause__, aiohttp.http_exceptions.ContentEncodingError
-    ):
-        return _naming.garbled(error.__cause__.message)
-    return _naming.dropped(_root(error))
+    root = _root(error)
+    if isinstance(root, aiohttp.http_exceptions.ContentEncodingError):
+        return _naming.garbled(root.message)
+    if isinstance(error, aiohttp.ClientResponseError) and clock == "first_byte":
+        return _naming.garbled(error.message)  # in the body, broken framing is a broken line
+    return _naming.dropped(root)
 
 
 def _root(error: BaseException) -> BaseException:

@@ -82,16 +82,16 @@ class AsyncMessageStream(Reading):
         self._turn = await client._take_turn(prompt, self._session_id)
         answer = self._answer = prompt.answer(self._session_id)
         try:
-            response = await client._drive(open_stream(prompt, self._session_id, answer), options, self._open)
+            begun = await client._drive(open_stream(prompt, self._session_id, answer), options, self._open)
         except CustomGPTError as error:
             await self._recover(error, answer)
             return
         self._event_at = self._clock()
-        if answer.finished is not None:
-            self._ready.extend(answer.complete(answer.message))
+        if isinstance(begun, Message):
+            self._ready.extend(answer.complete(begun))
             self._end_turn()
         else:
-            self._read(answer, response.body)
+            self._read(answer, begun)
 
     async def _open(self, send: Send) -> Response:
         """Perform the one streamed `Send`: an event stream stays open, anything else is read whole."""

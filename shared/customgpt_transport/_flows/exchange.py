@@ -58,7 +58,7 @@ def _send(request: Request, options: ClientOptions, attempt: int, deadline: floa
         if target is None:
             break
         request = replace(request, location=target)
-    raise_for_status(response)
+    raise_for_status(response, prompt=request.kind == "prompt")
     return response
 
 

@@ -119,30 +119,28 @@ def ask(prompt: Prompt, session_id: str, seen: int) -> Flow[Message]:
     return found
 
 
-def open_stream(prompt: Prompt, session_id: str, answer: Answer) -> Flow[Response]:
-    """Send the prompt and give the response whose body is to be read as events.
+def open_stream(prompt: Prompt, session_id: str, answer: Answer) -> Flow[bytes | Message]:
+    """Send the prompt; give the first bytes of the event stream, or the message where the answer is JSON.
 
-    The client's `Send` of a streamed request gives the body back whole when it is no stream (`looks_like`):
-    a JSON message then completes `answer`. Raises whatever the prompt ended in; recovery is another step.
+    The client's `Send` of a streamed request gives the body back whole when it is no stream (`looks_like`).
+    Raises whatever the prompt ended in; recovery is another step.
     """
     try:
         response: Response = yield from exchange(_request(prompt, session_id, stream=True), prompt.options)
         answer.retries = response.retries
         kind = looks_like(response.body)
+        if kind == "events":
+            return response.body
         if kind == "json":
-            message = messages.parse_message(
+            return messages.parse_message(
                 response,
                 project_id=prompt.project_id,
                 session_id=session_id,
                 external_id=prompt.external_id,
             )
-            answer.complete(message)
-        elif kind != "events":
-            raise not_documented(response)
+        raise not_documented(response)
     except CustomGPTError as caught:
         error = _locate(caught, prompt, session_id)
-    else:
-        return response
     raise error
 
 

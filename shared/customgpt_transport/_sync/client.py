@@ -28,8 +28,7 @@ from customgpt_transport._sync.namespaces_documents import PagesNamespace, Sourc
 from customgpt_transport._sync.stream import MessageStream
 from customgpt_transport._wire.http import Response
 from customgpt_transport._wire.multipart import open_uploads
-from customgpt_transport._wire.problems import api_error
-from customgpt_transport.errors import CustomGPTError, RateLimited
+from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Citation, FileInput, Message
 from customgpt_transport.options import ClientOptions, PromptSettings, with_defaults
 
@@ -313,8 +312,6 @@ class _Performer:
             raise
         _observe.ended(options, effect, began_at, status=response.status)
         gate.heard(response, options.clock())
-        if response.status == 429 and isinstance(problem := api_error(response), RateLimited):
-            gate.refused(problem, options.clock())
         return response
 
     def _wait_for(self, gate: Gate) -> None:

@@ -68,6 +68,15 @@ class _Adapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         return super().proxy_manager_for(proxy, socket_options=_socket_options(), **kwargs)
 
+    def close(self) -> None:
+        """Close the idle connections now: urllib3 leaves that to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it has keys(), and refuses to be iterated
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
+
 
 def _socket_options() -> list[tuple[int, int, int]]:
     given = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
@@ -124,8 +133,11 @@ class Connections:
     def exchange(self, send: Send, options: ClientOptions) -> Response:
         """Send, and give the whole response."""
         response = self.open(send, options)
-        body = Reader(response, options, limit=send.timeout)
         sink = send.request.save_to
+        limit = send.timeout
+        if limit is None and sink is None:
+            limit = options.event_timeout  # a JSON answer is one event: bytes that trickle do not prolong it
+        body = Reader(response, options, limit)
         if sink is None or not 200 <= response.status_code < 300:
             return as_response(response, body.rest(), options)
         count, total = 0, _length(response)
@@ -156,6 +168,7 @@ class Reader:
         self._socket = _socket_of(response)
         self._clock = "idle"
         self._seconds = options.idle_timeout
+        self._limit = limit
         self._deadline = None if limit is None else options.clock() + limit
         self._ended = False
         self.arm("idle", options.idle_timeout if limit is None else min(limit, options.idle_timeout))
@@ -173,6 +186,7 @@ class Reader:
             for chunk in self._chunks:
                 if chunk:
                     if self._deadline is not None and self._options.clock() > self._deadline:
+                        self._clock, self._seconds = "events", self._limit or 0.0
                         raise TimeoutError
                     return chunk
             self._ended = True

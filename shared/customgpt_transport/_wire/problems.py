@@ -16,6 +16,7 @@ from typing import Any
 
 from customgpt_transport._wire.http import Response
 from customgpt_transport.errors import (
+    AnswerFailed,
     APIError,
     AuthenticationFailed,
     BadRequest,
@@ -40,18 +41,20 @@ _NEXT_STEP: dict[type[APIError], str] = {
     RateLimited: "Wait, then try again with fewer requests a minute.",
     CreditsExhausted: "Buy query credits or wait for the next billing cycle; trying again will not help.",
     ServerError: "Try again later.",
+    AnswerFailed: "Ask again later, or change the prompt.",
 }
 
 
-def raise_for_status(response: Response) -> None:
+def raise_for_status(response: Response, *, prompt: bool = False) -> None:
     """Raise the error that `response` stands for; return when it is a success.
 
-    Raises an `APIError` for 4xx and 5xx and for a 2xx whose envelope says `"status": "error"`, and
-    `ProtocolError` for a redirect that was not followed or any other status.
+    Raises an `APIError` for 4xx and 5xx and for a 2xx whose envelope says `"status": "error"` (to a `prompt`
+    that is `AnswerFailed`, as inside a stream), and `ProtocolError` for a redirect that was not followed or
+    any other status.
     """
     if 200 <= response.status < 300:
         if b'"error"' in response.body[:BODY_CHARACTERS]:
-            _raise_disguised(response)
+            _raise_disguised(response, prompt=prompt)
         return
     if 300 <= response.status < 400:
         location = response.header("location")
@@ -76,16 +79,22 @@ def api_error(response: Response) -> APIError:
     return _build(response, response.status, code, message)
 
 
-def _raise_disguised(response: Response) -> None:
+def _raise_disguised(response: Response, *, prompt: bool) -> None:
     """A 2xx can carry the error envelope; its `code` then is the status that was meant."""
     parsed = _json(response.body)
     if isinstance(parsed, Mapping) and parsed.get("status") == "error":
         code, message = read_refusal(response.body, response.headers)
-        raise _build(response, code if code is not None and 400 <= code < 600 else 500, code, message)
+        if code is not None and 400 <= code < 500:
+            raise _build(response, code, code, message)
+        if prompt:
+            raise _build(response, response.status, code, message, AnswerFailed)
+        raise _build(response, code if code is not None and code < 600 else 500, code, message)
 
 
-def _build(response: Response, status: int, code: int | None, message: str) -> APIError:
-    kind = _kind(status, message)
+def _build(
+    response: Response, status: int, code: int | None, message: str, kind: type[APIError] | None = None
+) -> APIError:
+    kind = kind or _kind(status, message)
     told = retry_after(response.headers)
     said = message or "no reason given"
     sentence = f"{_happened(kind, status)}: {said if said.endswith(('.', '!', '?')) else said + '.'}"
@@ -128,6 +137,7 @@ def _happened(kind: type[APIError], status: int) -> str:
         RateLimited: f"Too many requests ({status})",
         CreditsExhausted: f"No query credits left ({status})",
         ServerError: f"The service failed ({status})",
+        AnswerFailed: "The service broke off the answer",
     }.get(kind, f"The service refused the request ({status})")
 
 
