@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from customgpt_emulator.cli_options import SWITCHES, parse_switch
+from customgpt_emulator.cli_options import SWITCHES, parse_fault_option, parse_switch
 from customgpt_emulator.cli_screen import Screen
 from customgpt_emulator.emulator import Emulator
+from customgpt_emulator.faults_parse import order_fault
 from customgpt_emulator.switches import Switches
 
 __all__ = ["command"]
@@ -35,6 +36,14 @@ __all__ = ["command"]
 @click.option("--reset", is_flag=True, help="Forget what the state file holds, and begin again.")
 @click.option("--seed", type=int, help="Same requests, same bytes: fixes ids, session ids and the clock.")
 @click.option("--watch/--no-watch", default=True, help="Index documents anew when they change.")
+@click.option(
+    "--fault",
+    "faults",
+    type=parse_fault_option,
+    metavar="VERB:ARGS",
+    multiple=True,
+    help="Misbehave, as in cut_after:events=3,times=1; may be repeated. `--fault help` names all verbs.",
+)
 @click.option("--rpm", type=int, help="Requests a minute; more are refused with 429. No limit unless given.")
 @click.option("--credits", type=int, help="Queries until the credits are used up. No limit unless given.")
 @click.option("--concurrency", type=int, help="Prompts answered at once. No limit unless given.")
@@ -89,11 +98,15 @@ def command(documents: Path, host: str, port: int, reset: bool, watch: bool, **g
             emulator.start()
             if reset:
                 emulator.reset()
+            for verb, arguments in given["faults"]:
+                order_fault(emulator.faults, verb, arguments)
             screen.ready(emulator, documents, watched=watch)
             while True:
                 time.sleep(3600)
         except KeyboardInterrupt:
             pass
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
         except (OSError, ImportError) as error:
             raise click.ClickException(_sentence(error, host, port)) from error
         finally:

@@ -9,9 +9,10 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from customgpt_emulator.faults_parse import parse_fault
 from customgpt_emulator.switches import Switches
 
-__all__ = ["SWITCHES", "parse_switch"]
+__all__ = ["SWITCHES", "parse_fault_option", "parse_switch"]
 
 _WORDS = {
     "true": True,
@@ -40,6 +41,14 @@ def parse_switch(value: str) -> tuple[str, Any]:
         return name, _read(SWITCHES[name], text.strip() if sign else "true")
     except ValueError:
         raise click.BadParameter(f"{name} takes {_choices(SWITCHES[name])}, not {text!r}.") from None
+
+
+def parse_fault_option(value: str) -> tuple[str, dict[str, Any]]:
+    """`verb:name=value,...` as (verb, arguments). Raises `click.BadParameter` for what is no fault."""
+    try:
+        return parse_fault(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _read(hint: Any, text: str) -> Any:

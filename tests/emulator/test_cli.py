@@ -124,6 +124,16 @@ def test_quotas_and_pace_hold_from_the_start(handbook: Path):
         assert "credits" not in statuses[3].text
 
 
+def test_faults_are_met_in_their_order(handbook: Path):
+    faults = ["--fault", "error:status=503,times=1,on=agents.list", "--fault", "null_answer:times=1"]
+    with running("--documents", handbook, *faults, "--switch", "unknown_session=create") as it:
+        path = f"/projects/{it.fact('CUSTOMGPT_PROJECT_ID')}/conversations"
+        path += "/1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed/messages"
+        assert [it.get("/projects").status_code for _ in range(2)] == [503, 200]
+        answers = [it.post(path, {"prompt": "How are refunds paid?"}).json()["data"] for _ in range(2)]
+        assert [answer["openai_response"] is None for answer in answers] == [True, False]
+
+
 def test_on_every_address_it_warns_and_names_one_that_leads_to_it(handbook: Path):
     with running("--documents", handbook, "--host", "0.0.0.0") as it:
         assert it.fact("CUSTOMGPT_BASE_URL").startswith("http://127.0.0.1:")
@@ -260,6 +270,17 @@ class TestMistakes:
     def test_pace_or_quota_makes_no_sense(self, handbook: Path):
         assert "tokens_per_second" in self.run("-d", handbook, "--tps", "-3").output
         assert "requests_per_minute" in self.run("-d", handbook, "--rpm", "0").output
+
+    @pytest.mark.parametrize(
+        ("fault", "said"),
+        [
+            ("help", "The faults are: bad_chunk_size, "),
+            ("cut_after:event=3", "cut_after takes no 'event'; it takes events, "),
+            ("cut_after:events=soon", "cut_after: events must be int, not 'soon'."),
+        ],
+    )
+    def test_a_fault_is_misspelt(self, handbook: Path, fault: str, said: str):
+        assert said in " ".join(self.run("-d", handbook, "-p", "0", "--fault", fault).output.split())
 
     def test_watchfiles_is_not_installed(self, handbook: Path, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setitem(sys.modules, "watchfiles", None)
