@@ -146,6 +146,10 @@ class CustomGPTSettings(BaseModel):
         super().__init__(**kwargs)
         self._options = options
 
+    def model_post_init(self, context: Any, /) -> None:
+        """Hand on to LangChain's, which pydantic's own for the private attributes would otherwise replace."""
+        super().model_post_init(context)
+
     @property
     def _project(self) -> int:
         """The agent's id; `__init__` saw to it that there is one."""
@@ -202,15 +206,11 @@ class CustomGPTSettings(BaseModel):
 
     def _call_options(self, call: Mapping[str, Any]) -> ClientOptions | None:
         """Options for this call only; None when the client's own are right."""
-        own = self._made.get("sync") or self._made.get("async")
-        changed = "timeout" in call or "max_retries" in call
-        if not changed and own is None and (self.client or self.async_client) is not None:
-            changed = (
-                self.timeout is not None or self.max_retries is not None
-            )  # a ready-made client knows neither
-        return (
-            _with_patience(self._options, call.get("timeout"), call.get("max_retries")) if changed else None
-        )
+        if "timeout" in call or "max_retries" in call:
+            return _with_patience(self._options, call.get("timeout"), call.get("max_retries"))
+        ready_made = self.client is not None or self.async_client is not None
+        set_here = self.timeout is not None or self.max_retries is not None
+        return self._options if ready_made and set_here else None
 
 
 def _resolve(given: Mapping[str, Any]) -> ClientOptions:
