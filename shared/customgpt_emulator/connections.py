@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -102,7 +101,7 @@ class Connection:
     def served(self) -> None:
         """The answer was given, as far as it could be."""
         if self.serving is not None:
-            self.serving.answered = time.time()
+            self.serving.has_ended()
         self.serving = None
         if self._last:
             self._close()
@@ -120,6 +119,7 @@ class Connection:
     def _cut(self) -> None:
         if self.serving is not None:
             self.serving.cut = True
+            self.serving.has_ended()
 
 
 class Connections:
@@ -140,9 +140,14 @@ class Connections:
         return len(self._by_protocol)
 
     @property
-    def idle(self) -> int:
-        """How many of the open connections wait for a request."""
-        return sum(connection.serving is None for connection in list(self._by_protocol.values()))
+    def open_numbers(self) -> list[int]:
+        """The numbers of the open connections."""
+        return [connection.number for connection in list(self._by_protocol.values())]
+
+    @property
+    def idle_numbers(self) -> list[int]:
+        """The numbers of those that wait for a request."""
+        return [c.number for c in list(self._by_protocol.values()) if c.serving is None]
 
     def watch(self, server: web.Server) -> None:
         """Have the server tell of each connection that is made or lost."""

@@ -27,6 +27,7 @@ from customgpt_emulator.quotas import Quotas
 from customgpt_emulator.server import ROUTES, make_app
 from customgpt_emulator.store import Store
 from customgpt_emulator.switches import Switches
+from customgpt_emulator.verdict import Verdict, judge_now
 from customgpt_emulator.watching import Watcher
 
 __all__ = ["Emulator"]
@@ -134,6 +135,16 @@ class Emulator:
     def open_connections(self) -> int:
         """How many TCP connections clients hold open."""
         return self._connections.open
+
+    def verdict(self, *, clients_closed: bool = False) -> Verdict:
+        """What the clients did wrong since the start or the last reset; see `judge_now`."""
+        return judge_now(self.journal, self._connections, clients_closed=clients_closed)
+
+    def assert_well_behaved(self, *, clients_closed: bool = False) -> None:
+        """Raise `AssertionError` with a report unless the verdict finds nothing wrong."""
+        verdict = self.verdict(clients_closed=clients_closed)
+        if verdict.findings:
+            raise AssertionError(str(verdict))
 
     def start(self) -> Emulator:
         """Index the documents and begin to serve; returns when requests are accepted. Twice is once."""

@@ -70,6 +70,11 @@ class Entry:
     fault: str | None = None
     """The fault that was played, if any."""
 
+    def has_ended(self) -> None:
+        """Its answer is being completed, or broke off."""
+        if self.answered is None:
+            self.answered = time.time()
+
     @property
     def prompt(self) -> str | None:
         """The prompt that this request sent, natively or in OpenAI's form, if it sent one."""

@@ -71,6 +71,7 @@ class EventWriter:
         for frame in frames[:-1]:
             await self._play(frame, last=True)
         self._entry.complete = True  # before the client can see it
+        self._entry.has_ended()
         try:
             for frame in frames[-1:]:
                 await self._play(frame, last=True)
