@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
@@ -14,32 +14,34 @@ ENTRIES, SECONDS, AT_ONCE = 1_000, 3_600.0, 8
 
 
 class CitationCache:
-    """Newest used last. Stubs are not kept: what failed is asked for again."""
+    """Newest used last. Stubs are not kept: what failed is asked for again.
+
+    Without a lock, which a fork could copy in use: each step is atomic, and losing a race costs one look-up.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
         self._kept: OrderedDict[tuple[int, int], tuple[float, Citation]] = OrderedDict()
 
     def get(self, project_id: int, citation_id: int) -> Citation | None:
         """Give a citation that is not too old."""
         key = (project_id, citation_id)
-        with self._lock:
-            kept = self._kept.get(key)
-            if kept is None:
-                return None
-            if self._clock() - kept[0] > SECONDS:
-                del self._kept[key]
-                return None
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        if self._clock() - kept[0] > SECONDS:
+            self._kept.pop(key, None)
+            return None
+        with contextlib.suppress(KeyError):  # pushed out meanwhile
             self._kept.move_to_end(key)
-            return kept[1]
+        return kept[1]
 
     def put(self, project_id: int, citation: Citation) -> None:
         """Keep a citation that was found."""
         if not citation.resolved:
             return
-        with self._lock:
-            self._kept[project_id, citation.id] = (self._clock(), citation)
+        self._kept[project_id, citation.id] = (self._clock(), citation)
+        with contextlib.suppress(KeyError):
             self._kept.move_to_end((project_id, citation.id))
             while len(self._kept) > ENTRIES:
                 self._kept.popitem(last=False)

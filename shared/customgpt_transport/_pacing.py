@@ -12,8 +12,10 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 from customgpt_transport._environment import origin
+from customgpt_transport._guard import Guard
 from customgpt_transport._sessions import Owner
 from customgpt_transport._wire.http import Response
 from customgpt_transport._wire.problems import api_error
@@ -40,7 +42,7 @@ class Gate:
     """The limits of one key at one origin."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Guard()
         self._opens_at = 0.0
         self._window_began: float | None = None
         self._lowest = 0
@@ -59,14 +61,10 @@ class Gate:
             if self._opens_at > now and self._opens_at > after:
                 return self._opens_at
             if self._allowance is not None:
-                if self._allowance <= 0 and self._opens_at <= after:
-                    self._allowance = self._limit
-                if self._allowance is not None and self._allowance <= 0:
-                    self._opens_at = max(now, self._opens_at) + WINDOW
-                    self._allowance = self._limit
+                if self._allowance <= 0:  # those who come too late for this window wait for the next
+                    self._shut(self._opens_at + WINDOW if now < self._opens_at + WINDOW else now + WINDOW)
                     return self._opens_at
-                if self._allowance is not None:
-                    self._allowance -= 1
+                self._allowance -= 1
             return None
 
     def heard(self, response: Response, now: float) -> None:
@@ -88,12 +86,14 @@ class Gate:
             if began is None or now - began >= WINDOW or remaining > self._lowest + len(self._flying):
                 began = self._window_began = now
                 self._lowest = remaining
-                self._allowance = None
             self._lowest = min(self._lowest, remaining)
             if remaining == 0:
                 self._shut(began + WINDOW)
+            elif now >= self._opens_at:
+                self._allowance = None  # the service's own count is the better one
 
     def _shut(self, until: float) -> None:
+        """Open no sooner than `until`, and then for no more prompts than the service admits in a window."""
         self._opens_at = max(self._opens_at, until)
         self._allowance = self._limit
 
@@ -127,6 +127,10 @@ class Gate:
         for one in granted:
             if one.granted.set_running_or_notify_cancel():
                 one.granted.set_result(None)
+
+    def abandon(self, slot: Slot) -> None:
+        """As `release`, from the garbage collector."""
+        self._lock.soon(partial(self.release, slot))
 
 
 class Pacing:

@@ -14,8 +14,10 @@ import weakref
 from collections import OrderedDict, deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
+from customgpt_transport._guard import Guard
 from customgpt_transport.errors import ConfigurationError
 
 REMEMBERED = 10_000
@@ -64,7 +66,7 @@ class Sessions:
 
     def clear(self) -> None:
         """Forget everything; for tests, and in a forked child: another thread may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = Guard()
         self._turns: dict[Key, deque[Turn]] = {}  # the first of each has the turn
         self._seen: OrderedDict[Key, int] = OrderedDict()
 
@@ -101,6 +103,10 @@ class Sessions:
         if following is not None and not following.granted.done():
             # Outside the lock: a result runs callbacks. A waiter that gave up meanwhile leaves by itself.
             _grant(following.granted)
+
+    def abandon(self, turn: Turn) -> None:
+        """As `leave`, from the garbage collector."""
+        self._lock.soon(partial(self.leave, turn))
 
     def seen(self, key: Key) -> int:
         """Give the greatest prompt id known in the conversation, 0 when none is."""

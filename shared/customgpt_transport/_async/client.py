@@ -48,6 +48,11 @@ class Turn:
         self.gate.release(self.slot)
         sessions.leave(self.place)
 
+    def abandon(self) -> None:
+        """As `end`, from the garbage collector, which must not wait for a lock."""
+        self.gate.abandon(self.slot)
+        sessions.abandon(self.place)
+
 
 class AsyncClient:
     """The CustomGPT.ai API, asynchronous. One instance serves many event loops, and survives fork and pickle.
@@ -164,9 +169,8 @@ class AsyncClient:
         options: ClientOptions | None = None,
     ) -> AsyncMessageStream:
         """Give the answer as a stream, for `async with`; entering sends the prompt. As `ask`."""
-        uploads = open_uploads(files) if files else ()
-        prepared = self._prepare(prompt, session_id, project_id, settings, uploads, options)
-        return AsyncMessageStream(self, prepared, session_id)
+        prepared = self._prepare(prompt, session_id, project_id, settings, (), options)
+        return AsyncMessageStream(self, prepared, session_id, files)
 
     async def citations(
         self, message: Message | Iterable[int], *, project_id: int | None = None
@@ -185,14 +189,22 @@ class AsyncClient:
         deadline = self.options.clock() + self.options.citation_timeout
         at_once = asyncio.Semaphore(_citations.AT_ONCE)
 
-        async def look_up(citation_id: int) -> Citation:
+        async def look_up(citation_id: int) -> None:
             async with at_once:
-                return await self.run(calls.citation(self.options, project, citation_id, deadline))
+                flow = calls.citation(self.options, project, citation_id, deadline)
+                citation = found[citation_id] = await self.run(flow)
+                self._cache.put(project, citation)
 
-        for citation in await asyncio.gather(*map(look_up, missing)):
-            self._cache.put(project, citation)
-            found[citation.id] = citation
-        return [found[i] for i in ids]
+        tasks = [asyncio.ensure_future(look_up(i)) for i in missing]
+        try:
+            if tasks:
+                await asyncio.wait(tasks, timeout=self.options.citation_timeout + 0.1)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        late = f"not back within {self.options.citation_timeout:g} s (citation_timeout)"
+        return [found.get(i) or calls.stub(i, late) for i in ids]
 
     async def find_message(
         self, session_id: str, external_id: str, *, project_id: int | None = None

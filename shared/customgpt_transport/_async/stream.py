@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,9 @@ from customgpt_transport._flows import Send
 from customgpt_transport._flows.prompts import Prompt, is_recoverable, new_session, open_stream, recover
 from customgpt_transport._flows.reading import Reading
 from customgpt_transport._wire.http import Response
+from customgpt_transport._wire.multipart import open_uploads
 from customgpt_transport.errors import CustomGPTError
-from customgpt_transport.models import Message, MessageEvent
+from customgpt_transport.models import FileInput, Message, MessageEvent
 
 if TYPE_CHECKING:
     from customgpt_transport._async.client import AsyncClient, Turn
@@ -26,8 +29,11 @@ class AsyncMessageStream(Reading):
     As `MessageStream`, with `async with`, `async for` and `aclose`. Cancelling the task that reads hangs up.
     """
 
-    def __init__(self, client: AsyncClient, prompt: Prompt, session_id: str | None) -> None:
+    def __init__(
+        self, client: AsyncClient, prompt: Prompt, session_id: str | None, files: Sequence[FileInput] = ()
+    ) -> None:
         super().__init__(prompt, session_id)
+        self._files = files
         self._client = client
         self._turn: Turn | None = None
         self._reader: Reader | None = None
@@ -68,7 +74,8 @@ class AsyncMessageStream(Reading):
         with contextlib.suppress(Exception):  # collected half made, or as the interpreter ends
             if self._reader is not None:
                 self._reader.hang_up_from_anywhere()
-            self._end_turn()
+            if self._turn is not None:
+                self._turn.abandon()
 
     def _end_turn(self) -> None:
         turn, self._turn = self._turn, None
@@ -76,7 +83,11 @@ class AsyncMessageStream(Reading):
             turn.end(self._prompt_id)
 
     async def _start(self) -> None:
-        client, prompt, options = self._client, self._prompt, self._options
+        client, options = self._client, self._options
+        if self._files:  # looking at them touches the disk: not before this, and not on the loop
+            uploads = await asyncio.to_thread(open_uploads, self._files)
+            self._prompt = replace(self._prompt, uploads=uploads)
+        prompt = self._prompt
         if self._session_id is None:
             self._session_id = await client._drive(new_session(prompt), options)
         self._turn = await client._take_turn(prompt, self._session_id)

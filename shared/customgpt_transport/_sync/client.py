@@ -50,6 +50,11 @@ class Turn:
         self.gate.release(self.slot)
         sessions.leave(self.place)
 
+    def abandon(self) -> None:
+        """As `end`, from the garbage collector, which must not wait for a lock."""
+        self.gate.abandon(self.slot)
+        sessions.abandon(self.place)
+
 
 class Client:
     """The CustomGPT.ai API, blocking. One instance serves many threads, and survives fork and pickle.

@@ -139,7 +139,11 @@ class Connections:
             limit = options.event_timeout  # a JSON answer is one event: bytes that trickle do not prolong it
         body = Reader(response, options, limit)
         if sink is None or not 200 <= response.status_code < 300:
-            return as_response(response, body.rest(), options)
+            try:
+                return as_response(response, body.rest(), options)
+            except BaseException:
+                body.hang_up()
+                raise
         count, total = 0, _length(response)
         sink.open()
         complete = False
@@ -228,7 +232,9 @@ class Reader:
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Exception):  # whatever state the library is in, it is over
-            self._response.close()
+            # Not the response's own close, which puts the dead connection back under the pool's lock: the
+            # garbage collector comes here, too.
+            self._response.raw.close()
 
 
 def as_response(response: requests.Response, body: bytes, options: ClientOptions, saved: int = 0) -> Response:

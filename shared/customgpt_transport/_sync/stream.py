@@ -72,7 +72,8 @@ class MessageStream(Reading):
         with contextlib.suppress(Exception):  # collected half made, or as the interpreter ends
             if self._reader is not None:
                 self._reader.hang_up()
-            self._end_turn()
+            if self._turn is not None:
+                self._turn.abandon()
 
     def _end_turn(self) -> None:
         turn, self._turn = self._turn, None
