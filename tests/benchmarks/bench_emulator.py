@@ -180,7 +180,7 @@ def _serve_bare(recorded: str) -> None:
 
 
 def _chunks(body: bytes) -> list[bytes]:
-    found = []
+    found: list[bytes] = []
     while True:
         head, _, body = body.partition(b"\r\n")
         size = int(head, 16)
@@ -266,4 +266,7 @@ def _write_files(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"emulator": _serve_emulator, "bare": _serve_bare}[sys.argv[1]](*sys.argv[2:])
+    if sys.argv[1] == "bare":
+        _serve_bare(sys.argv[2])
+    else:
+        _serve_emulator(*sys.argv[2:])
