@@ -106,7 +106,7 @@ class Asker:
 
     async def aask(self, question: Question) -> Answer:
         """`ask` without blocking the event loop."""
-        client = self.clients.on_this_loop()
+        client = await self.clients.on_this_loop()
         message = await client.ask(question.prompt, **question.arguments(self.clients.agent))
         return await self._aanswer(question, message)
 
@@ -144,9 +144,8 @@ class Asker:
         stream = None
         listener.asked()
         try:
-            async with self.clients.on_this_loop().stream(
-                question.prompt, **question.arguments(self.clients.agent)
-            ) as stream:
+            client = await self.clients.on_this_loop()
+            async with client.stream(question.prompt, **question.arguments(self.clients.agent)) as stream:
                 listener.opened(stream.session_id)
                 yield ""
                 if listener.wants_tokens:
@@ -179,7 +178,7 @@ class Asker:
     async def _aanswer(self, question: Question, message: Message) -> Answer:
         nodes: list[NodeWithScore] = []
         if message.citation_ids:
-            client = self.clients.on_this_loop()
+            client = await self.clients.on_this_loop()
             nodes = self._nodes(await client.citations(message, project_id=message.project_id))
         for postprocessor in self.node_postprocessors:
             nodes = await postprocessor.apostprocess_nodes(nodes, query_bundle=QueryBundle(question.asked))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import threading
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from customgpt_transport import __version__
@@ -94,8 +97,11 @@ class Clients:
                 client = self._async = self._async or AsyncClient(options=self.options)
         return client
 
-    def on_this_loop(self) -> AsyncClient:
+    async def on_this_loop(self) -> AsyncClient:
         """The client on aiohttp, for use on the running loop."""
+        if self._async is None and "aiohttp" not in sys.modules:
+            # Importing it takes long enough to be felt on the loop.
+            await asyncio.to_thread(getattr, import_module("customgpt_transport"), "AsyncClient")
         client = self.asynchronous
         close_with_this_loop(client)
         return client

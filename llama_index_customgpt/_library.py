@@ -36,7 +36,8 @@ class Library:
 
     async def afound(self, name: str, files: Sequence[DocumentFile]) -> None:
         """`found`, awaited."""
-        agent = await self._clients.on_this_loop().agents.create(name, files=[file.upload for file in files])
+        client = await self._clients.on_this_loop()
+        agent = await client.agents.create(name, files=[file.upload for file in files])
         self._clients.project_id = agent.id
         await self._await(files)
 
@@ -59,7 +60,8 @@ class Library:
 
     async def apages(self) -> list[Page]:
         """`pages`, awaited."""
-        listed = self._clients.on_this_loop().pages.list(project_id=self._clients.agent, limit=_PER_REQUEST)
+        client = await self._clients.on_this_loop()
+        listed = client.pages.list(project_id=self._clients.agent, limit=_PER_REQUEST)
         return [page async for page in listed]
 
     def _upload(self, files: Sequence[DocumentFile]) -> None:
@@ -67,8 +69,9 @@ class Library:
             self._clients.sync.sources.add(project_id=self._clients.agent, file=file.upload)
 
     async def _aupload(self, files: Sequence[DocumentFile]) -> None:
+        client = await self._clients.on_this_loop()
         for file in get_tqdm_iterable(files, self._show_progress, "Uploading documents"):
-            await self._clients.on_this_loop().sources.add(project_id=self._clients.agent, file=file.upload)
+            await client.sources.add(project_id=self._clients.agent, file=file.upload)
 
     def _wait(self, files: Sequence[DocumentFile]) -> None:
         """Wait until `files` are indexed, and have their citations show what their documents say."""
@@ -90,7 +93,7 @@ class Library:
     async def _await(self, files: Sequence[DocumentFile]) -> None:
         watch = Watch(files, patience=self._patience)
         bar = _Bar(watch.total, self._show_progress)
-        client, agent = self._clients.on_this_loop(), self._clients.agent
+        client, agent = await self._clients.on_this_loop(), self._clients.agent
         while True:
             watch.look()
             async for page in client.pages.list(project_id=agent, limit=_PER_REQUEST):
@@ -124,8 +127,9 @@ class Library:
 
     async def adelete(self, page_ids: Iterable[int]) -> None:
         """`delete`, awaited."""
+        client = await self._clients.on_this_loop()
         for page_id in page_ids:
-            await self._clients.on_this_loop().pages.delete(page_id, project_id=self._clients.agent)
+            await client.pages.delete(page_id, project_id=self._clients.agent)
 
 
 class _Bar:

@@ -85,6 +85,13 @@ class TestWatch:
         with pytest.raises(CustomGPTError, match=r"docs/prices\.md"):
             watch.is_done()
 
+    def test_of_two_uploads_of_one_file_the_newest_counts(self):
+        watch = Watch([self.FILE], patience=60)
+        for newest_first in (page(3, self.FILE.name), page(2, self.FILE.name, "failed")):
+            watch.see(newest_first)
+        assert watch.is_done()
+        assert [page_id for page_id, _ in watch.metadata()] == [3]
+
     def test_patience_ends(self):
         watch = Watch([self.FILE], patience=3)
         assert [watch.spend(2), watch.spend(2)] == [2, 1]
