@@ -148,11 +148,12 @@ async def _uncovered(call: Call) -> web.StreamResponse:
         if resource.name is not None:
             allowed |= (await resource.resolve(request))[1]
     if allowed:
-        raise ApiError(
-            405,
-            f"The {request.method} method is not supported for this route. "
-            f"Supported methods: {', '.join(sorted(allowed))}.",
+        methods = ", ".join(sorted(allowed))
+        error = ApiError(
+            405, f"The {request.method} method is not supported for this route. Supported methods: {methods}."
         )
+        error.headers = {"Allow": methods}  # RFC 9110 asks for it, and the vendor's framework sends it
+        raise error
     raise ApiError(501, f"{request.method} {request.path} is not covered by the emulator.")
 
 
