@@ -35,6 +35,7 @@ class Connection:
         self._transport = transport
         self._waker: asyncio.Future[None] | None = None
         self._last = False
+        self._held = False
 
     async def pause(self, seconds: float | None) -> None:
         """Wait so many seconds (None: until `wake`). Raises `Gone` as soon as the client leaves."""
@@ -95,8 +96,19 @@ class Connection:
     def close_soon(self) -> None:
         """Close it as soon as nothing is being answered on it."""
         self._last = True
-        if self.serving is None:
+        if self.serving is None and not self._held:
             self._close()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Not closed meanwhile: a request is being answered that is not in the journal."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+            if self._last:
+                self._close()
 
     def served(self) -> None:
         """The answer was given, as far as it could be."""

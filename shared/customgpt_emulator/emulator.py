@@ -16,6 +16,7 @@ from aiohttp import web
 from customgpt_emulator.clock import Clock
 from customgpt_emulator.connections import Connections
 from customgpt_emulator.context import Context
+from customgpt_emulator.control import Control, is_loopback
 from customgpt_emulator.faults import Faults
 from customgpt_emulator.folder import Folder, Skipped, sync
 from customgpt_emulator.journal import Journal
@@ -47,6 +48,7 @@ class Emulator:
     `host`, `port`: where to listen; loopback and a free port unless asked otherwise.
     `api_key`: the key to accept; a fresh one unless given. `seed`: the same requests get the same bytes, with
     ids, session ids and clock fixed. `state`: an SQLite file that keeps everything across restarts.
+    `control`: whether faults, journal and the rest are open under `/_emulator/`; None: on loopback only.
     `watch`: index documents anew when they change, while serving (needs the extra `emulator`).
     `requests_per_minute`, `credits`, `concurrent_prompts`: limits; `quotas` changes them later.
     `time_to_first_token` (seconds), `tokens_per_second`, `jitter` (a share): how fast answers come; `pacing`
@@ -66,6 +68,7 @@ class Emulator:
         api_key: str | None = None,
         seed: int | None = None,
         state: str | os.PathLike[str] | None = None,
+        control: bool | None = None,
         watch: bool = False,
         switches: Switches | None = None,
         requests_per_minute: int | None = None,
@@ -99,6 +102,7 @@ class Emulator:
             raise ValueError("watch=True needs documents: name the folder to watch.")
         self._folder = None if documents is None else Folder(Path(documents).resolve())
         self._watch = watch
+        self._control = control
         self._host = host
         self._port = port
         self._state = None if state is None else Path(state)
@@ -225,7 +229,10 @@ class Emulator:
             watcher = self._watcher(self._context)
             self._index(self._context)
             runner = web.AppRunner(
-                make_app(self._context), handle_signals=False, access_log=None, shutdown_timeout=SHUTDOWN
+                make_app(self._context, self._controls(self._context)),
+                handle_signals=False,
+                access_log=None,
+                shutdown_timeout=SHUTDOWN,
             )
             await runner.setup()
             assert runner.server is not None  # noqa: S101 - setup made it
@@ -258,6 +265,10 @@ class Emulator:
             self._index(context)
 
         return Watcher(self._folder, lambda: asyncio.run_coroutine_threadsafe(index(), loop).result())
+
+    def _controls(self, context: Context) -> Control:
+        allowed = is_loopback(self._host) if self._control is None else self._control
+        return Control(allowed, lambda: self._reset(context))
 
     async def _reset(self, context: Context) -> None:
         context.journal.clear()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -23,8 +22,10 @@ from customgpt_emulator.bodies import read_body
 from customgpt_emulator.call import Call, Handler, Route
 from customgpt_emulator.connections import Gone
 from customgpt_emulator.context import CONTEXT, Context
+from customgpt_emulator.control import Control, add_control
 from customgpt_emulator.document import DOCUMENT
 from customgpt_emulator.errors import ApiError, unauthenticated
+from customgpt_emulator.keys import has_key
 from customgpt_emulator.page import add_page
 from customgpt_emulator.quotas import SHOWN
 
@@ -47,7 +48,7 @@ ROUTES: tuple[Route, ...] = (
 )
 
 
-def make_app(context: Context) -> web.Application:
+def make_app(context: Context, control: Control) -> web.Application:
     """The emulator as an aiohttp application."""
     app = web.Application(client_max_size=LARGEST_BODY)
     app[CONTEXT] = context
@@ -56,6 +57,7 @@ def make_app(context: Context) -> web.Application:
     app.router.add_route(DOCUMENT.method, DOCUMENT.path, _gate(DOCUMENT), name=DOCUMENT.name)
     uncovered = _gate(None)
     app.on_response_prepare.append(_common_headers)
+    add_control(app, control)
     add_page(app, uncovered)
     app.router.add_route("*", "/{rest:.*}", uncovered)
     app.on_shutdown.append(_end_all)
@@ -85,7 +87,7 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
     """Answer a request, whatever happens."""
     request, entry = call.request, call.entry
     try:
-        admitted = _has_key(request, call.context.api_key)
+        admitted = has_key(request, call.context.api_key)
         if admitted or (request.content_length or SMALL_BODY + 1) <= SMALL_BODY:
             call.body = await read_body(request)
             call.context.journal.take_body(
@@ -155,12 +157,6 @@ async def _uncovered(call: Call) -> web.StreamResponse:
         error.headers = {"Allow": methods}  # RFC 9110 asks for it, and the vendor's framework sends it
         raise error
     raise ApiError(501, f"{request.method} {request.path} is not covered by the emulator.")
-
-
-def _has_key(request: web.Request, api_key: str) -> bool:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    given = key.strip().encode("utf-8", "surrogateescape")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given, api_key.encode())
 
 
 async def _common_headers(request: web.Request, response: web.StreamResponse) -> None:
