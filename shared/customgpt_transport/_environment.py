@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import os
 from urllib.parse import urlsplit, urlunsplit
-from urllib.request import getproxies, proxy_bypass
 
 from customgpt_transport.errors import ConfigurationError
 
@@ -72,6 +71,8 @@ def origin(url: str) -> str:
 
 def proxy_for(base_url: str) -> str | None:
     """Give the proxy that the environment names for `base_url`, or None (none, or `NO_PROXY` excepts it)."""
+    from urllib.request import getproxies, proxy_bypass  # loads ssl: not before a client is made
+
     parts = urlsplit(base_url)
     proxies = getproxies()
     found = proxies.get(parts.scheme) or proxies.get("all")
