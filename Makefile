@@ -64,6 +64,7 @@ browser: $(VENV)/.dev ## the emulator's page in the Chromium on PATH, and its sc
 cassettes: $(VENV)/.dev ## write the cassettes anew (cassettes/README.md says from what)
 	$(BIN)/python -m tests.contract.transcribe
 	$(BIN)/python -m tests.contract.record
+	$(BIN)/python -m tests.langchain.record
 
 clean: ## remove what was made here
 	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
