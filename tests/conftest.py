@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,21 @@ def emulator() -> Iterator[Emulator]:
 
     with Emulator(documents=DOCUMENTS) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def _fresh_registries() -> Iterator[None]:
+    """What all clients of a process share begins and ends empty: turns taken, ids seen, limits heard of."""
+    _clear_registries()
+    yield
+    _clear_registries()
+
+
+def _clear_registries() -> None:
+    for module, name in (("_pacing", "pacing"), ("_sessions", "sessions")):
+        loaded = sys.modules.get(f"customgpt_transport.{module}")  # a test without a client loads none
+        if loaded is not None:
+            getattr(loaded, name).clear()
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from customgpt_emulator import Emulator
+from tests.conftest import DOCUMENTS
+from tests.doors import DOORS, Door, Server
 from tests.transport.scripted import Call, ScriptedAPI
 
 
@@ -32,3 +37,42 @@ def call(request: pytest.FixtureRequest, api: ScriptedAPI) -> Iterator[Call]:
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Emulator]:
+    """An emulator for the tests of one module."""
+    with Emulator(documents=DOCUMENTS) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def service(running: Emulator) -> Emulator:
+    """The module's emulator, as good as new."""
+    running.reset()
+    return running
+
+
+OpenDoor = Callable[..., Door]
+
+
+@pytest.fixture(params=DOORS)
+def open_door(request: pytest.FixtureRequest) -> Iterator[OpenDoor]:
+    """Each client in turn, behind the same words: `open_door(service, idle_timeout=1)`. Closed at the end."""
+    opened: list[Door] = []
+
+    def make(server: Server, **options: Any) -> Door:
+        opened.append(DOORS[request.param](server, **options))
+        return opened[-1]
+
+    yield make
+    for door in opened:
+        door.close()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 5) -> None:
+    """Look again every few milliseconds until something is so."""
+    ends_at = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < ends_at, "still not so"
+        time.sleep(0.005)

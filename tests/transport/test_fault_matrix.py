@@ -165,15 +165,6 @@ ROWS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _fresh_registries() -> Iterator[None]:
-    pacing.clear()
-    sessions.clear()
-    yield
-    pacing.clear()
-    sessions.clear()
-
-
 @pytest.fixture(scope="module")
 def service() -> Iterator[Emulator]:
     """One emulator for the whole matrix, reset for each cell."""
