@@ -131,6 +131,30 @@ def test_each_endpoints_answers_are_as_documented(emulator: Emulator, name: str)
         check(denied, operation)
 
 
+def test_another_method_is_refused_with_those_that_there_are(emulator: Emulator):
+    with Things(emulator) as things:
+        for path, methods in DOCUMENT["paths"].items():
+            refused = things.ask("PATCH", path.format(**things.ids), json={})
+            allowed = ", ".join(sorted(method.upper() for method in methods))
+            assert (405, allowed) == (refused.status_code, refused.headers["Allow"]), path
+            validator({"$ref": "#/components/schemas/Error"}).validate(refused.json())
+
+
+def test_each_event_of_a_stream_is_as_documented(emulator: Emulator):
+    with Things(emulator) as things:
+        for name, schema in (("messages.send", "Event"), ("completions.create", "ChunkEvent")):
+            method, path, _ = OPERATIONS[name]
+            body = {"stream": True, **BODIES[name]["json"]}
+            text = things.ask(method, path.format(**things.ids), json=body).text
+            blocks = [block.split("\n") for block in text.removesuffix("\n\n").split("\n\n")]
+            events = [dict(line.split(": ", 1) for line in block) for block in blocks]
+            shape = DOCUMENT["components"]["schemas"][schema]
+            for event in events[:-1] if schema == "ChunkEvent" else events:
+                validator(shape).validate(event)
+                validator(shape["properties"]["data"]["contentSchema"]).validate(json.loads(event["data"]))
+        assert "[DONE]" == events[-1]["data"]
+
+
 def test_no_schema_is_left_over():
     """A schema that nothing refers to would prove nothing."""
     text = json.dumps({"paths": DOCUMENT["paths"], "components": DOCUMENT["components"]})
