@@ -18,9 +18,9 @@ CASSETTE = "TestStandardIntegration.test_stream_time"
 PROMPT = "Write a story about a cat."  # what the standard test asks
 STORY = (
     "This is the story about a cat. The cat of the lamp shop slept under the lamp that was for sale, and "
-    "whoever bought the lamp wanted the cat as well. The shopkeeper wrote on a card that the cat was not for "
-    "sale, and the cat slept on the card. So the lamp was never sold, the cat stayed warm, and the story ends "
-    "where it began."
+    "whoever bought the lamp wanted the cat as well. The shopkeeper wrote on a card that the cat was not "
+    "for sale, and the cat slept on the card. So the lamp was never sold, the cat stayed warm, and the story "
+    "ends where it began."
 )
 
 

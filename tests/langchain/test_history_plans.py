@@ -108,7 +108,7 @@ class TestContinuing:
     def test_v1_content_counts_as_the_same_text(self, server: Server) -> None:
         messages = talk(server, "one", "two")
         for message in messages:
-            message.content = [{"type": "text", "text": message.content}]  # type: ignore[list-item]  # as v1 stores it
+            message.content = [{"type": "text", "text": message.content}]
         assert planned([*messages, HumanMessage("three")]).mode == "continue"
 
     def test_system_messages_may_come_and_go(self, server: Server) -> None:

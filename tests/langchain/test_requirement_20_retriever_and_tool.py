@@ -126,7 +126,7 @@ def retriever_without_ids(documents: list[Document]) -> Any:
                 d.page_content for d in self
             ]
 
-        __hash__ = None  # type: ignore[assignment]  # a list
+        __hash__ = None
 
     return Same(documents)
 
@@ -140,7 +140,7 @@ class CallsTheTool(GenericFakeChatModel):
 
 def agent_with(tool: CustomGPTTool, **settings: Any) -> Any:
     call = {"name": tool.name, "args": {"query": QUESTION}, "id": "1", "type": "tool_call"}
-    messages = iter([AIMessage("", tool_calls=[call]), AIMessage("That is all.")])  # type: ignore[list-item]  # a call
+    messages = iter([AIMessage("", tool_calls=[call]), AIMessage("That is all.")])
     return create_agent(CallsTheTool(messages=messages, disable_streaming=True), tools=[tool], **settings)
 
 

@@ -42,7 +42,7 @@ any_way = pytest.mark.parametrize("way", [*WAYS.values(), *MORE_WAYS.values()], 
 
 
 def chunks_of(chat: ChatCustomGPT, **settings: Any) -> list[AIMessageChunk]:
-    return list(chat.stream(QUESTION, **settings))  # type: ignore[arg-type]  # stream yields chunks
+    return list(chat.stream(QUESTION, **settings))
 
 
 def comparable(message: AIMessage) -> tuple[Any, ...]:
@@ -98,7 +98,7 @@ async def test_requirement_01_async_paths_use_no_thread_and_never_block(
 
 def test_requirement_02_the_last_chunk_says_so_and_no_chunk_has_an_id_of_its_own(chat: ChatCustomGPT) -> None:
     chunks = list(chat._stream([HumanMessage(QUESTION)]))
-    assert [chunk.message.chunk_position for chunk in chunks] == [None] * (len(chunks) - 1) + ["last"]  # type: ignore[attr-defined]  # chunks of AIMessageChunk
+    assert [chunk.message.chunk_position for chunk in chunks] == [None] * (len(chunks) - 1) + ["last"]
     assert {chunk.message.id for chunk in chunks} == {None}
     assert len(chunks) > 5
 
@@ -178,7 +178,7 @@ def test_requirement_05_citations_on_one_text_block(
     raw = answer.response_metadata["citations"]
     assert len(raw) >= 2
     annotations = block.get("annotations", [])
-    assert [(a["type"], a["id"], a["url"], a["title"]) for a in annotations] == [  # type: ignore[typeddict-item]  # citations all
+    assert [(a["type"], a["id"], a["url"], a["title"]) for a in annotations] == [
         ("citation", str(citation["id"]), citation["url"], citation["title"]) for citation in raw
     ]
     assert all(citation["url"].startswith(emulator.base_url) and citation["title"] for citation in raw)
@@ -199,7 +199,7 @@ def test_requirement_05_citations_as_ids_and_off(way: Way, make_chat: MakeChat, 
     assert raw
     assert all(set(citation) == {"id"} for citation in raw)
     (block,) = answer.content_blocks
-    assert len(block["annotations"]) == len(raw)  # type: ignore[typeddict-item]  # a text block
+    assert len(block["annotations"]) == len(raw)
     answer = way(make_chat(citations="off"), QUESTION)
     assert "citations" not in answer.response_metadata
     (block,) = answer.content_blocks
@@ -231,7 +231,7 @@ def test_requirement_06_a_failed_look_up_never_fails_the_answer(
         assert (citation["resolved"], citation["url"]) == (False, None)
         assert citation["problem"]
     (block,) = answer.content_blocks
-    assert len(block["annotations"]) == len(answer.response_metadata["citations"])  # type: ignore[typeddict-item]  # a text block
+    assert len(block["annotations"]) == len(answer.response_metadata["citations"])
 
 
 STREAMS = {name: WAYS[name] for name in ("stream", "astream", "v3", "av3")}

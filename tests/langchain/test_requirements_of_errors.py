@@ -127,7 +127,7 @@ def test_requirement_08_langchains_tracer_can_read_the_refusal(
     assert metadata["status_code"] == 429
     assert metadata["headers"] == {"Retry-After": "7"}
     assert metadata["body"]["message"]
-    assert metadata["request_id"] == caught.value.external_id  # type: ignore[attr-defined]  # ours has it
+    assert metadata["request_id"] == caught.value.external_id
     assert emulator.api_key not in repr((metadata, vars(caught.value), str(caught.value)))
 
 
@@ -215,7 +215,7 @@ def test_requirement_09_langchains_tool_retry_middleware_does_not_repeat_it_eith
         def bind_tools(self, *args: Any, **kwargs: Any) -> Any:
             return self
 
-    model = Calls(messages=iter([AIMessage("", tool_calls=[call]), AIMessage("done")]))  # type: ignore[list-item]  # a call
+    model = Calls(messages=iter([AIMessage("", tool_calls=[call]), AIMessage("done")]))
     retry = ToolRetryMiddleware(max_retries=3, initial_delay=0, on_failure="error")
     agent = create_agent(model, tools=[tool], middleware=[retry])
     with pytest.raises(ToolException):

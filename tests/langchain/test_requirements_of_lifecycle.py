@@ -87,7 +87,7 @@ def test_requirement_11_close_hangs_up_at_once(chat: ChatCustomGPT, emulator: Em
     emulator.faults.stall(after_events=3)
     chunks = chat.stream(QUESTION)
     next(iter(chunks))
-    chunks.close()  # type: ignore[attr-defined]  # it is a generator
+    chunks.close()
     assert left_early(emulator) == 3
 
 
@@ -95,7 +95,7 @@ async def test_requirement_11_aclose_hangs_up_at_once(chat: ChatCustomGPT, emula
     emulator.faults.stall(after_events=3)
     chunks = chat.astream(QUESTION)
     await anext(chunks)
-    await chunks.aclose()  # type: ignore[attr-defined]  # it is a generator
+    await chunks.aclose()
     assert await asyncio.to_thread(left_early, emulator) == 3
 
 

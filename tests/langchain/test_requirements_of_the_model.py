@@ -134,7 +134,7 @@ def test_requirement_13_the_key_may_be_a_secret_or_come_from_the_environment(
     monkeypatch.setenv("CUSTOMGPT_BASE_URL", where["base_url"])
     monkeypatch.setenv("CUSTOMGPT_PROJECT_ID", str(where["project_id"]))
     assert ChatCustomGPT().invoke("hello").content
-    assert ChatCustomGPT(project_id=str(where["project_id"])).project_id == where["project_id"]  # type: ignore[arg-type]  # as a form gives it
+    assert ChatCustomGPT(project_id=str(where["project_id"])).project_id == where["project_id"]
 
 
 class Traced(BaseTracer):
