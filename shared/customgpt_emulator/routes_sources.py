@@ -149,10 +149,10 @@ async def delete_source(call: Call) -> web.StreamResponse:
 
 
 async def sync_source(call: Call) -> web.StreamResponse:
-    """201: the pages are crawled again. Uploads cannot be: 403, in words of ours."""
+    """201: the pages are crawled again. Uploads cannot be: 403, in the documented words."""
     source = _source(call)
     if source["type"] != "sitemap":
-        raise ApiError(403, f"The agent source with id {source['id']} can't be synced")
+        raise ApiError(403, "Agent source can't be synced")
     ready = call.now + _delay(call)
     call.context.store.db.execute(
         "UPDATE pages SET updated_at = ?, ready_at = ? WHERE source_id = ?", (call.now, ready, source["id"])
@@ -182,7 +182,5 @@ ROUTES = (
     Route("sources.create", "POST", _PATH, create_source, "OpenAPI; captured 2023, sitemap and upload"),
     Route("sources.update", "PUT", _ONE, update_source, "OpenAPI"),
     Route("sources.delete", "DELETE", _ONE, delete_source, "OpenAPI"),
-    Route(
-        "sources.sync", "PUT", _ONE + "/instant-sync", sync_source, "OpenAPI; the refusal's text is unknown"
-    ),
+    Route("sources.sync", "PUT", _ONE + "/instant-sync", sync_source, "OpenAPI"),
 )
