@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from customgpt_emulator import Emulator
 from customgpt_emulator.coverage import covered, table
 from customgpt_emulator.server import ROUTES
+from tests.contract.things import Things
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- coverage -->", "<!-- /coverage -->"
@@ -37,3 +39,12 @@ def test_what_is_not_covered_says_501_in_the_table():
     done = {route.name for route in covered()}
     assert {"messages.send", "completions.create"} <= done
     assert {name for name, line in lines.items() if "**answers 501**" in line} == lines.keys() - done
+
+
+def test_what_is_not_covered_answers_501_and_says_so(emulator: Emulator):
+    with Things(emulator) as things:
+        for route in set(ROUTES) - set(covered()):
+            path = "/api/v1" + route.path.format(**things.ids, license_id=1)
+            refused = things.ask(route.method, path, json={})
+            text = f"{route.method} {path} is not covered by the emulator."
+            assert (501, {"code": 501, "message": text}) == (refused.status_code, refused.json()["data"])

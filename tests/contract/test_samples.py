@@ -383,6 +383,61 @@ def test_a_refusal_has_the_documented_words(emulator: Emulator, things: Things, 
     assert list(ERRORS[name]) == list(refused.json())
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "options", "status", "message"),
+    [
+        ("POST", "/projects", {"json": {}}, 400, "Agent name can't be empty"),
+        (
+            "POST",
+            "/projects",
+            {"json": {"project_name": "a", "sitemap_path": ""}},
+            400,
+            "Sitemap path can't be empty",
+        ),
+        ("POST", "/sources", {"json": {}}, 400, "Sitemap URL is empty"),
+        ("PUT", "/sources/1", {"json": {}}, 404, "Agent source with id 1 not found"),
+        ("PUT", "/sources/{upload_id}/instant-sync", {}, 403, "Agent source can't be synced"),
+        ("PUT", METADATA, {"json": {"image": "none"}}, 400, "Image must be valid url."),
+        (
+            "POST",
+            "/settings",
+            {"files": {"chat_bot_avatar": ("a.txt", b"none")}},
+            400,
+            "Please upload a valid image file for avatar",
+        ),
+        (
+            "POST",
+            "/settings",
+            {"files": {"chat_bot_bg": ("a.txt", b"none")}},
+            400,
+            "Please upload a valid image file for background",
+        ),
+        ("POST", "/settings", {"data": {"chatbot_msg_lang": ""}}, 400, "Language Proficiency is required."),
+        (
+            "POST",
+            "/pages/{lost_id}/reindex",
+            {},
+            403,
+            "The Document with the id {lost_id} couldn't have been updated",
+        ),
+    ],
+)
+def test_what_an_endpoint_refuses_it_refuses_in_the_documented_words(
+    things: Things, method: str, path: str, options: dict[str, Any], status: int, message: str
+):
+    """The vendor's OpenAPI document gives them; a file that was not kept cannot be indexed again."""
+    lost = {"file_data_retension": (None, "false"), "file": ("a.md", b"# A\n\nText.")}
+    upload = things.call("POST", "/sources", files=lost).json()["data"]
+    things.ids |= {"upload_id": upload["id"], "lost_id": upload["pages"][0]["id"]}
+    refused = things.call(method, path, **options)
+    expected = {"code": status, "message": message.format(**things.ids)}
+    assert (status, "error", expected) == (
+        refused.status_code,
+        refused.json()["status"],
+        refused.json()["data"],
+    )
+
+
 def test_a_refusal_without_the_envelope_can_be_ordered(emulator: Emulator, things: Things):
     """The captured refusal to delete somebody else's agent; here there is nobody else."""
     captured = json.loads((SAMPLES / "projects.delete.unauthorized.json").read_text())
