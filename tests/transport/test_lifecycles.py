@@ -200,7 +200,8 @@ def test_clients_travel_by_pickle_and_copy_without_their_connections(service):
         c, a = client(), async_client()
         c.ask(PROMPT)
         answers = [pickle.loads(pickle.dumps(c)).ask(PROMPT).answer, copy.deepcopy(c).ask(PROMPT).answer]
-        answers += [asyncio.run(x.ask(PROMPT)).answer for x in (pickle.loads(pickle.dumps(a)), copy.deepcopy(a))]
+        for x in (pickle.loads(pickle.dumps(a)), copy.deepcopy(a)):
+            answers.append(asyncio.run(x.ask(PROMPT)).answer)
         print("ok", len(answers))
     """)  # fmt: skip
 
