@@ -52,13 +52,13 @@ def server(documents: Path | None) -> Iterator[Server]:
             "Two prompts will be billed: one through LangChain, one through LlamaIndex.",
         )
         return
-    folder = documents or HANDBOOK
-    with Emulator(documents=folder, tokens_per_second=60) as emulator:
+    subject = f"the files in {documents}" if documents else "the handbook of a made-up coffee roaster"
+    with Emulator(documents=documents or HANDBOOK, tokens_per_second=60) as emulator:
         yield Server(
             emulator.base_url,
             emulator.api_key,
             emulator.project_id,
-            f"Talking to the embedded emulator at {emulator.base_url}, over the documents in {folder}. "
+            f"Talking to the embedded emulator at {emulator.base_url}, about {subject}. "
             "No key, no cost: its answers are sentences of those documents.",
         )
 
