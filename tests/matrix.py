@@ -50,7 +50,7 @@ def run(python: str, end: str) -> bool:
     install = [inside, "-m", "pip", "install", "--quiet", "--editable", ".[all]", "--group", "dev", *pins]
     if subprocess.run(install, cwd=ROOT).returncode != 0:
         return False
-    return subprocess.run([inside, "-m", "pytest", *TESTS[end]], cwd=ROOT).returncode == 0
+    return subprocess.run([inside, "-m", "pytest", "-n", "auto", *TESTS[end]], cwd=ROOT).returncode == 0
 
 
 def main() -> int:
