@@ -23,9 +23,10 @@ from langchain_core.messages import (
 )
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableParallel, RunnablePassthrough
+from langchain_core.runnables import RunnableConfig, RunnableParallel, RunnablePassthrough
 from langchain_core.runnables.history import RunnableWithMessageHistory
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
 
 from customgpt_transport import Client
 from langchain_customgpt import ChatCustomGPT, CustomGPTRetriever
@@ -224,14 +225,20 @@ class TestGraphs:
         stream.close()
         assert modes(self.say(graph, "three"))[-1] in ("fork", "continue")
 
-    async def test_the_async_graph_streams_messages(self, chat: ChatCustomGPT) -> None:
-        agent = create_agent(chat, system_prompt="Be brief.")
-        parts = [
-            part
-            async for part, _ in agent.astream({"messages": [("human", QUESTION)]}, stream_mode="messages")
-        ]
+    async def test_an_asynchronous_graph_streams_messages(self, chat: ChatCustomGPT) -> None:
+        async def answer(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
+            return {"messages": [await chat.ainvoke(state["messages"], config)]}
+
+        graph = StateGraph(MessagesState).add_node("answer", answer).add_edge(START, "answer").compile()
+        question = {"messages": [HumanMessage(QUESTION)]}
+        parts = [part async for part, _ in graph.astream(question, stream_mode="messages")]
         assert len(parts) > 5
         assert "five working days" in "".join(part.text for part in parts)
+
+    async def test_an_agent_without_tools(self, chat: ChatCustomGPT) -> None:
+        agent = create_agent(chat, system_prompt="Be brief.")
+        final = await agent.ainvoke({"messages": [HumanMessage(QUESTION)]})
+        assert final["messages"][-1].response_metadata["citations"]
 
     def test_agents_with_other_models_in_the_same_state(self, chat: ChatCustomGPT) -> None:
         messages: list[BaseMessage] = [HumanMessage("one refund")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import os
 import pickle
 import socket
 import subprocess
@@ -58,10 +59,10 @@ def test_requirement_10_one_instance_over_many_loops_and_threads_without_a_warni
         capture_output=True,
         text=True,
         env={
+            **os.environ,
             "CUSTOMGPT_API_KEY": emulator.api_key,
             "CUSTOMGPT_PROJECT_ID": str(emulator.project_id),
             "CUSTOMGPT_BASE_URL": emulator.base_url,
-            "PATH": "",
         },
     )
     said = [
