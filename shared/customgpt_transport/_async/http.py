@@ -91,6 +91,8 @@ class Connections:
             brought = {"ssl": await self._verify(options), "proxy": options.proxy or None}
         upload = None if request.body is None else _Upload(request.body)
         session = await self._session()
+        for _ in range(2):  # the loop may have stood still while an idle connection was closed: let it hear
+            await asyncio.sleep(0)
         try:
             return await session.request(
                 request.method,

@@ -175,6 +175,7 @@ class Reader:
         self._limit = limit
         self._deadline = None if limit is None else options.clock() + limit
         self._ended = False
+        self._process = os.getpid()
         self.arm("idle", options.idle_timeout if limit is None else min(limit, options.idle_timeout))
 
     def arm(self, clock: str, seconds: float) -> None:
@@ -228,7 +229,8 @@ class Reader:
         if self._ended:
             return
         self._ended = True
-        if self._socket is not None:
+        # A forked child may drop its copy of the stream, but not end it for its parent.
+        if self._socket is not None and self._process == os.getpid():
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)
         with contextlib.suppress(Exception):  # whatever state the library is in, it is over
