@@ -89,8 +89,10 @@ class Connection:
     def ended(self) -> None:
         """The connection is no more."""
         self.lost = True
-        if self.serving is not None and not self.serving.complete and not self.serving.cut:
-            self.serving.disconnected = True
+        if self.serving is not None:
+            self.serving.has_ended()
+            if not self.serving.complete and not self.serving.cut:
+                self.serving.disconnected = True
         self.wake()
 
     def close_soon(self) -> None:

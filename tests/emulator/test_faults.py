@@ -180,11 +180,12 @@ class TestNoAnswer:
             raw.send(PROMPT, session)
         assert [stored(raw, session) for _ in range(2)] == [[], [PROMPT]]
 
-    def test_of_another_endpoint(self, raw: Raw):
-        raw.emulator.faults.reset_before_answer(on="conversations.create", persist=True)
+    @pytest.mark.parametrize("persist", [True, False])
+    def test_of_another_endpoint(self, raw: Raw, persist: bool):
+        raw.emulator.faults.reset_before_answer(on="conversations.create", persist=persist)
         with pytest.raises(requests.ConnectionError):
             raw.session()
-        assert raw.call("GET", "conversations").json()["data"]["total"] == 1
+        assert raw.call("GET", "conversations").json()["data"]["total"] == persist
 
 
 class TestSilence:
@@ -385,6 +386,16 @@ class TestOrders:
         assert statuses(7) == statuses(7)
         assert statuses(7) != statuses(8)
         assert set(statuses(7)) == {200, 500}
+
+    def test_by_chance_begin_again_after_a_reset(self, handbook: Any):
+        with Emulator(documents=handbook, seed=7) as emulator, requests.Session() as http:
+            http.headers["Authorization"] = f"Bearer {emulator.api_key}"
+            raw, runs = Raw(emulator, http), []
+            for _ in range(2):
+                emulator.faults.error(500, on="conversations", times=None, chance=0.5)
+                runs.append([raw.call("GET", "conversations").status_code for _ in range(20)])
+                emulator.reset()
+            assert runs[0] == runs[1]
 
     @pytest.mark.parametrize(
         ("verb", "arguments", "words"),

@@ -50,6 +50,10 @@ class TestTheKey:
         assert Redactor("k").text("a k b", found := [], "here") == "a [redacted] b"
         assert found == ["here"]
 
+    @pytest.mark.parametrize("form", ["7|a+b/c d=e%f", "7%7Ca%2Bb/c%20d%3De%25f", "7%7Ca%2Bb%2Fc+d%3De%25f"])
+    def test_is_found_as_addresses_and_forms_write_it(self, form: str):
+        assert Redactor("7|a+b/c d=e%f").text(f"x={form}", [], "here") == "x=[redacted]"
+
     def test_may_be_missing(self):
         assert Redactor("").text("anything", found := [], "here") == "anything"
         assert found == []

@@ -215,7 +215,7 @@ class TestAPromptSentTwice:
         ours = entry(1, status=429, retry_after="10")
         theirs = entry(2, fields={"prompt": "x"})
         theirs.path = "/conversations/other/messages"
-        assert judge([ours, theirs, entry(3)]).rules == ["retry_after_ignored"]
+        assert (1, 3) in [finding.requests for finding in judge([ours, theirs, entry(3)])]
 
 
 class TestATruncatedAnswer:
