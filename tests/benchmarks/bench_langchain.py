@@ -2,8 +2,8 @@
 
 Per token: the CPU that a model costs beyond what langchain-core itself costs for a fake model that builds and
 yields the same chunks; ours as a share of `ChatOpenAI`'s. Both read from one loopback server in a process of
-its own, each in its own format, the same words in the same pieces. Each figure is the least of several rounds:
-what else runs on the machine can only add to it. All figures are of one run.
+its own, each in its own format, the same words in the same pieces. Each figure is the least of several
+rounds, since what else runs on the machine can only add to it; all are of one run.
 """
 
 from __future__ import annotations
@@ -196,6 +196,7 @@ def _tokens() -> Iterator[Ratio]:
             yield Ratio(
                 f"CPU of {name} beyond langchain-core's, of ChatOpenAI's", (a - b) / (c - d), 0.08, note=note
             )
+        LOOP.run_until_complete(ours._async_client().aclose())
 
 
 def _construction() -> Iterator[Ratio]:
@@ -241,5 +242,4 @@ def run() -> list[Ratio]:
     try:
         return [*_tokens(), *_construction(), *_import()]
     finally:
-        LOOP.run_until_complete(LOOP.shutdown_asyncgens())
         LOOP.close()
