@@ -243,9 +243,14 @@ class Reader:
         if self._loop.time() < self._due:
             self._set_timer()
             return
-        self._silent = True
-        self._response.content.set_exception(TimeoutError())
-        self._response.close()
+        # A loop that was blocked hears the bell and the bytes in one turn: who has bytes reads them first.
+        self._loop.call_soon(self._give_up, self._due)
+
+    def _give_up(self, due: float) -> None:
+        if self._waiting and self._due == due:
+            self._silent = True
+            self._response.content.set_exception(TimeoutError())
+            self._response.close()
 
 
 def as_response(

@@ -97,7 +97,7 @@ class AsyncMessageStream(Reading):
         except CustomGPTError as error:
             await self._recover(error, answer)
             return
-        self._event_at = self._clock()
+        self._event_at = self._taken_at = self._clock()
         if isinstance(begun, Message):
             self._ready.extend(answer.complete(begun))
             self._end_turn()
@@ -134,6 +134,7 @@ class AsyncMessageStream(Reading):
                 await self.aclose()
                 raise StopAsyncIteration
             else:
+                self._resume()
                 try:
                     chunk = await self._reader.read()
                 except CustomGPTError as error:

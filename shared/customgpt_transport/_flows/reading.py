@@ -8,7 +8,7 @@ from typing import Protocol
 from customgpt_transport._answer import Answer
 from customgpt_transport._flows.prompts import Prompt
 from customgpt_transport._naming import silent
-from customgpt_transport.errors import ConfigurationError, CustomGPTError, TransportError
+from customgpt_transport.errors import ConfigurationError, CustomGPTError, RequestTimeout, TransportError
 from customgpt_transport.models import Message, MessageEvent
 
 
@@ -31,6 +31,7 @@ class Reading:
         self._closed = False
         self._clock = prompt.options.clock
         self._event_at = 0.0
+        self._taken_at = 0.0
         self._events = 0
         self._rearmed = False  # the next read waits less than usual, because events are overdue
 
@@ -87,7 +88,7 @@ class Reading:
     def _take(self, events: list[MessageEvent], answer: Answer, reader: Clocked | None) -> None:
         """Keep what came; look at the clock of events, which bytes alone do not reset."""
         self._ready.extend(events)
-        now = self._clock()
+        now = self._taken_at = self._clock()
         if answer.events != self._events:
             self._events, self._event_at = answer.events, now
             if self._rearmed and reader is not None:
@@ -100,6 +101,10 @@ class Reading:
                 self._arm(reader, left)
                 self._rearmed = True
 
+    def _resume(self) -> None:
+        """The next read begins: what the caller took until now was not the service's silence."""
+        self._event_at += self._clock() - self._taken_at
+
     def _arm(self, reader: Clocked, event_left: float) -> None:
         self._rearmed = False
         idle = self._options.idle_timeout
@@ -110,6 +115,8 @@ class Reading:
 
     def _broken(self, error: CustomGPTError) -> CustomGPTError:
         """Give the error for a stream that a transport failure cut."""
+        if isinstance(error, RequestTimeout) and error.clock == "events":  # the last read had the rest of it
+            error = silent("events", self._options.event_timeout)
         if not isinstance(error, TransportError) or self._answer is None:
             return error
         interrupted = self._answer.interrupted(f"The answer broke off. {error}")

@@ -91,7 +91,7 @@ class MessageStream(Reading):
         except CustomGPTError as error:
             self._recover(error, answer)
             return
-        self._event_at = self._clock()
+        self._event_at = self._taken_at = self._clock()
         if isinstance(begun, Message):
             self._ready.extend(answer.complete(begun))
             self._end_turn()
@@ -127,6 +127,7 @@ class MessageStream(Reading):
                 self.close()
                 raise StopIteration
             else:
+                self._resume()
                 try:
                     chunk = self._reader.read()
                 except CustomGPTError as error:
