@@ -22,6 +22,7 @@ from customgpt_transport._flows import Effect, Flow, Send, Sleep, T, calls
 from customgpt_transport._flows.paging import Pages
 from customgpt_transport._flows.prompts import Prompt, ask, new_session, prepare, project_of
 from customgpt_transport._pacing import Gate, Slot, pacing, too_long
+from customgpt_transport._secrets import Secret
 from customgpt_transport._sessions import Turn as Place
 from customgpt_transport._sessions import sessions
 from customgpt_transport._wire.http import Response
@@ -71,13 +72,13 @@ class AsyncClient:
         options: ClientOptions | None = None,
         session_factory: SessionFactory | None = None,
     ) -> None:
+        api_key = Secret(api_key or "")  # at once, because tracebacks can show locals
         self.options = with_defaults(options, api_key=api_key, base_url=base_url, project_id=project_id)
-        del api_key  # tracebacks can show locals; the options mask theirs
         self._connections = Connections(session_factory)
         self._cache = _citations.CitationCache(self.options.clock)
 
     def __repr__(self) -> str:
-        return f"AsyncClient({self.options!r})"
+        return f"AsyncClient({getattr(self, 'options', 'not made')!r})"  # a traceback may show one half made
 
     def __reduce__(self) -> tuple[Any, ...]:
         return partial(type(self), options=self.options), ()
