@@ -69,7 +69,7 @@ async def _end_all(app: web.Application) -> None:
 
 
 def _gate(route: Route | None) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """What every request passes: journal, key, body, faults, handler, refusals, in this order."""
+    """What every request passes: journal, key, body, quotas, faults, handler, refusals, in this order."""
     endpoint, handler = (route.name, route.handler) if route else (None, _uncovered)
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -98,7 +98,7 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
         response = await _misserve(call, handler)
     except Gone:
         # Nobody is there to hear more; aiohttp finds that out and closes.
-        return call.begun or web.Response()
+        return web.Response() if call.begun is None else call.begun
     except ApiError as error:
         response = call.refusal(error)
     except web.HTTPException as error:

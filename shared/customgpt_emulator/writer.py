@@ -28,7 +28,7 @@ class EventWriter:
 
     def __init__(self, call: Call, response: web.StreamResponse | None = None) -> None:
         self.connection = call.connection
-        self.response = response or web.StreamResponse()
+        self.response = web.StreamResponse() if response is None else response
         self._call = call
         self._entry = call.entry
         self._entry.streamed = response is None and not (call.fault is not None and call.fault.mute)
