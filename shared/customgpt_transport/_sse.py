@@ -61,15 +61,18 @@ class SSEDecoder:
             chunk = chunk.removeprefix(b"\n")  # the second half of a CRLF that was cut in two
             self._after_cr = False
         events: list[ServerSentEvent] = []
+        most = self._most
+        if most is not None and self._block_size + self._fragments_size + len(chunk) <= most:
+            most = None  # nothing can be too big yet, so nothing need be measured
         if b"\r" in chunk:
             self._after_cr = chunk.endswith(b"\r")
-            chunk = self._take(_LINE_END.split(chunk), events)
+            chunk = self._take(_LINE_END.split(chunk), events, most)
         elif b"\n" in chunk:
-            chunk = self._take(chunk.split(b"\n"), events)
+            chunk = self._take(chunk.split(b"\n"), events, most)
         if chunk:
             self._fragments.append(chunk)
             self._fragments_size += len(chunk)
-        if self._most is not None and self._block_size + self._fragments_size > self._most:
+        if most is not None and self._block_size + self._fragments_size > most:
             self._too_big = True
         if self._too_big and not events:
             raise self._refusal()
@@ -87,8 +90,11 @@ class SSEDecoder:
             left[0] = left[0].removeprefix(_BOM)
         return b"\n".join(left)
 
-    def _take(self, lines: list[bytes], events: list[ServerSentEvent]) -> bytes:
-        """Put whole lines into the block, each blank one ends it; give the start of the unended last line."""
+    def _take(self, lines: list[bytes], events: list[ServerSentEvent], most: int | None) -> bytes:
+        """Put whole lines into the block, each blank one ends it; give the start of the unended last line.
+
+        An event of more than `most` bytes is the last that is looked at.
+        """
         unended = lines.pop()
         if self._fragments:
             lines[0] = b"".join([*self._fragments, lines[0]])
@@ -103,7 +109,7 @@ class SSEDecoder:
                 if line[0] != _COLON:
                     block.append(line)
             elif block:
-                if self._most is not None and sum(map(len, block)) > self._most:
+                if most is not None and sum(map(len, block)) > most:
                     self._too_big = True
                     break
                 event = self._dispatch(block)
@@ -111,24 +117,22 @@ class SSEDecoder:
                     events.append(event)
                 block, known, self._block_size = [], 0, 0
         self._block = block
-        self._block_size += sum(map(len, block[known:]))
+        if len(block) > known:
+            self._block_size += sum(map(len, block[known:]))
         return unended
 
     def _dispatch(self, block: list[bytes]) -> ServerSentEvent | None:
-        name = data = ""
+        name = ""
+        data: str | None = None
         more: list[str] | None = None
         retry: int | None = None
-        has_data = False
         for line in block:
-            if line.startswith(b"data:"):
-                field, value = b"data", line[6:] if line.startswith(b" ", 5) else line[5:]
-            else:
-                field, _, value = line.partition(b":")
-                value = value.removeprefix(b" ")
+            field, _, value = line.partition(b":")
+            value = value.removeprefix(b" ")
             if field == b"data":
                 text = value.decode("utf-8", "replace")
-                if not has_data:
-                    data, has_data = text, True
+                if data is None:
+                    data = text
                 elif more is None:
                     more = [data, text]
                 else:
@@ -141,7 +145,7 @@ class SSEDecoder:
             elif field == b"retry" and value.isdigit():
                 with suppress(ValueError):  # Python refuses to read thousands of digits
                     retry = int(value)
-        if not has_data:
+        if data is None:
             return None
         return ServerSentEvent(
             name or "message", data if more is None else "\n".join(more), self._last_id, retry
