@@ -109,6 +109,17 @@ async def test_requirement_11_breaking_out_of_an_async_stream_hangs_up_at_once(
     assert await asyncio.to_thread(left_early, emulator) == 3
 
 
+async def test_requirement_11_aclose_of_v3_events_hangs_up_at_once(
+    chat: ChatCustomGPT, emulator: Emulator
+) -> None:
+    emulator.faults.stall(after_events=3)
+    events = await chat.astream_events(QUESTION, version="v3")
+    async for _ in events:
+        break
+    await events.aclose()
+    assert await asyncio.to_thread(left_early, emulator) <= 3
+
+
 class Heard(AsyncCallbackHandler):
     def __init__(self) -> None:
         self.events: list[str] = []
