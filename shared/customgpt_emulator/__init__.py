@@ -9,14 +9,16 @@ if TYPE_CHECKING:
     from customgpt_emulator.journal import Entry as Entry
     from customgpt_emulator.journal import Journal as Journal
     from customgpt_emulator.switches import Switches as Switches
+    from customgpt_emulator.verdict import Verdict as Verdict
 
-__all__ = ["Emulator", "Entry", "Journal", "Switches"]
+__all__ = ["Emulator", "Entry", "Journal", "Switches", "Verdict"]
 
 _HOMES = {
     "Emulator": "customgpt_emulator.emulator",
     "Entry": "customgpt_emulator.journal",
     "Journal": "customgpt_emulator.journal",
     "Switches": "customgpt_emulator.switches",
+    "Verdict": "customgpt_emulator.verdict",
 }
 
 
