@@ -51,6 +51,14 @@ __all__ = ["command"]
 @click.option("--tps", type=float, help="Pieces of an answer per second; as fast as possible unless given.")
 @click.option("--jitter", type=float, default=0.0, help="From 0 to 1: by what share waits vary.")
 @click.option(
+    "--control/--no-control",
+    default=None,
+    help="Faults, journal and verdict over HTTP, under /_emulator/.  [default: on this machine only]",
+)
+@click.option(
+    "--verdict", is_flag=True, help="At the end, say what clients did wrong; exit with 1 if any did."
+)
+@click.option(
     "--switch",
     "switches",
     type=parse_switch,
@@ -58,7 +66,9 @@ __all__ = ["command"]
     multiple=True,
     help=f"Behaviour where the service is unknown; may be repeated. Names: {', '.join(SWITCHES)}.",
 )
-def command(documents: Path, host: str, port: int, reset: bool, watch: bool, **given: Any) -> None:
+def command(
+    documents: Path, host: str, port: int, reset: bool, watch: bool, verdict: bool, **given: Any
+) -> None:
     """Serve the CustomGPT API over a folder of documents, on this machine."""
     screen = Screen()
     screen.follow_log()
@@ -77,6 +87,7 @@ def command(documents: Path, host: str, port: int, reset: bool, watch: bool, **g
             api_key=given["api_key"],
             state=given["state"],
             seed=given["seed"],
+            control=given["control"],
             watch=watch,
             requests_per_minute=given["rpm"],
             credits=given["credits"],
@@ -111,8 +122,13 @@ def command(documents: Path, host: str, port: int, reset: bool, watch: bool, **g
             raise click.ClickException(_sentence(error, host, port)) from error
         finally:
             screen.end_of_indexing()
+            judged = emulator.verdict() if verdict else None
             emulator.close()
         screen.stopped(emulator)
+    if judged is not None:
+        screen.judged(judged)
+        if judged.findings:
+            raise SystemExit(1)
 
 
 class _Interrupted(Exception):

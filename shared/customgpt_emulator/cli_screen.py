@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from customgpt_emulator.emulator import Emulator
+from customgpt_emulator.verdict import Verdict
 
 __all__ = ["Screen"]
 
@@ -91,6 +92,10 @@ class Screen:
         """The last line."""
         requests = len(emulator.journal) + emulator.journal.dropped
         self._out.print(f"Stopped after {requests} request{'s' if requests != 1 else ''}.")
+
+    def judged(self, verdict: Verdict) -> None:
+        """What clients did wrong, or that they did nothing wrong."""
+        self._out.print(str(verdict), markup=False, highlight=False, soft_wrap=True)
 
     def follow_log(self) -> None:
         """Show what the emulator logs: documents that changed, failures of its own."""

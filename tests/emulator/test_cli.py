@@ -124,6 +124,30 @@ def test_quotas_and_pace_hold_from_the_start(handbook: Path):
         assert "credits" not in statuses[3].text
 
 
+@pytest.mark.parametrize(("option", "status"), [("--control", 200), ("--no-control", 403)])
+def test_the_controls_are_open_or_not(handbook: Path, option: str, status: int):
+    with running("--documents", handbook, option) as emulator:
+        headers = {"Authorization": f"Bearer {emulator.fact('CUSTOMGPT_API_KEY')}"}
+        url = emulator.fact("CUSTOMGPT_BASE_URL") + "/_emulator/journal"
+        assert status == requests.get(url, headers=headers, timeout=20).status_code
+
+
+@pytest.mark.parametrize(("times", "code"), [(1, 0), (2, 1)])
+def test_at_the_end_it_says_what_the_clients_did_wrong(handbook: Path, times: int, code: int):
+    """A prompt that is sent once more after its answer was lost may be billed twice."""
+    with running("--documents", handbook, "--verdict", "--fault", "drop_before_answer") as emulator:
+        agent = f"/projects/{emulator.fact('CUSTOMGPT_PROJECT_ID')}"
+        session = emulator.post(f"{agent}/conversations", {"name": "x"}).json()["data"]["session_id"]
+        for _ in range(times):
+            with suppress(requests.ConnectionError):
+                emulator.post(
+                    f"{agent}/conversations/{session}/messages", {"prompt": "When are refunds paid?"}
+                )
+        returned, said = emulator.stop(signal.SIGINT)
+        assert code == returned
+        assert ("prompt_sent_twice" in said) == bool(code)
+
+
 def test_faults_are_met_in_their_order(handbook: Path):
     faults = ["--fault", "error:status=503,times=1,on=agents.list", "--fault", "null_answer:times=1"]
     with running("--documents", handbook, *faults, "--switch", "unknown_session=create") as it:
@@ -312,6 +336,8 @@ def test_help_names_every_option():
         "--state",
         "--seed",
         "--watch / --no-watch",
+        "--control / --no-control",
+        "--verdict",
     ):
         assert option in said
 
