@@ -1,4 +1,7 @@
-"""200 streams at once in a process of its own: `python -m tests.benchmarks.many_streams client|floor URL`.
+"""200 streams at once in a process of its own: `python -m tests.benchmarks.many_streams client|floor in-turn|at-once URL`.
+
+`in-turn`: the answers come ten events at a time, in turn; `at-once`: each in one piece, so that nearly all of
+them wait in aiohttp's buffers at once, the most that memory can be asked for.
 
 Prints a line of JSON: tokens per second, and the memory at its peak over that at the start, in KiB a stream.
 """
@@ -31,19 +34,19 @@ class Load(NamedTuple):
     kib_per_stream: float
 
 
-def measure(reader: str, url: str) -> Load:
+def measure(reader: str, manner: str, url: str) -> Load:
     """Run the streams in a child of their own."""
-    command = [sys.executable, "-m", "tests.benchmarks.many_streams", reader, url]
+    command = [sys.executable, "-m", "tests.benchmarks.many_streams", reader, manner, url]
     return Load(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
-def client(url: str) -> tuple[Read, Callable[[], Awaitable[None]]]:
+def client(manner: str, url: str) -> tuple[Read, Callable[[], Awaitable[None]]]:
     """Give the package's own reader."""
     ours = AsyncClient(base_url=url, api_key="1|bench", project_id=TOKENS)
 
     async def read(number: int) -> int:
         count = 0
-        async with ours.stream("Go on.", session_id=f"in-turn-{number}") as answer:
+        async with ours.stream("Go on.", session_id=f"{manner}-{number}") as answer:
             async for event in answer:
                 count += event.__class__ is AnswerDelta
         return count
@@ -51,7 +54,7 @@ def client(url: str) -> tuple[Read, Callable[[], Awaitable[None]]]:
     return read, ours.aclose
 
 
-def floor(url: str) -> tuple[Read, Callable[[], Awaitable[None]]]:
+def floor(manner: str, url: str) -> tuple[Read, Callable[[], Awaitable[None]]]:
     """Give aiohttp with nothing but split and `json.loads`."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
@@ -59,7 +62,7 @@ def floor(url: str) -> tuple[Read, Callable[[], Awaitable[None]]]:
 
     async def read(number: int) -> int:
         count, tail = 0, b""
-        address = f"{url}/api/v1/projects/{TOKENS}/conversations/in-turn-{number}/messages?stream=true"
+        address = f"{url}/api/v1/projects/{TOKENS}/conversations/{manner}-{number}/messages?stream=true"
         async with session.post(address, json={"prompt": "Go on."}) as response:
             async for chunk in response.content.iter_any():
                 *events, tail = (tail + chunk).split(b"\n\n")
@@ -79,8 +82,8 @@ def _memory(field: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
 
 
-async def _main(reader: str, url: str) -> Load:
-    read, close = (client if reader == "client" else floor)(url)
+async def _main(reader: str, manner: str, url: str) -> Load:
+    read, close = (client if reader == "client" else floor)(manner, url)
     gc.collect()
     before = _memory("VmRSS")
     began = time.perf_counter()
