@@ -1,4 +1,4 @@
-"""200 streams at once in a process of its own: `python -m tests.benchmarks.many_streams client|floor in-turn|at-once URL`.
+"""200 streams at once in a process of its own; run as a module with `client|floor in-turn|at-once URL`.
 
 `in-turn`: the answers come ten events at a time, in turn; `at-once`: each in one piece, so that nearly all of
 them wait in aiohttp's buffers at once, the most that memory can be asked for.
