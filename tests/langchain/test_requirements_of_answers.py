@@ -286,6 +286,12 @@ def test_requirement_14_stop_is_enforced_and_citations_survive(way: Way, make_ch
     assert way(make_chat(stop=stop), QUESTION).text == answer.text
 
 
+@way
+def test_requirement_14_an_end_that_only_looks_like_a_stop_is_shown(way: Way, make_chat: MakeChat) -> None:
+    whole = merged_text_of(make_chat())
+    assert way(make_chat(stop=[f"{whole[-3:]}, never said"]), QUESTION).text == whole
+
+
 def test_requirement_14_stop_of_the_call_goes_before_that_of_the_model(make_chat: MakeChat) -> None:
     whole = merged_text_of(make_chat())
     chat = make_chat(stop=["Refunds", "refund"])
