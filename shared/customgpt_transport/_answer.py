@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from customgpt_transport._secrets import redact
 from customgpt_transport._sse import ServerSentEvent, SSEDecoder
 from customgpt_transport._wire.values import citation_ids, integer, timestamp
 from customgpt_transport.errors import AnswerFailed, CustomGPTError, ProtocolError, StreamInterrupted
@@ -25,16 +26,24 @@ class Answer:
 
     `feed` what was read, then look at `failure`: an event that ends the answer badly is kept there, so that
     the events before it are handed out first. `finished` is set by the finish event; what follows is ignored.
-    `events` counts those of any kind.
+    `events` counts those of any kind. `secret` is taken out of what errors quote.
     """
 
     def __init__(
-        self, *, prompt: str, project_id: int, session_id: str, external_id: str, max_event_bytes: int | None
+        self,
+        *,
+        prompt: str,
+        project_id: int,
+        session_id: str,
+        external_id: str,
+        max_event_bytes: int | None,
+        secret: str = "",
     ) -> None:
         self.prompt = prompt
         self.project_id = project_id
         self.session_id = session_id
         self.external_id = external_id
+        self._secret = secret
         self.retries = 0
         self.finished: AnswerFinished | None = None
         self.failure: CustomGPTError | None = None
@@ -190,7 +199,7 @@ class Answer:
         elif status == "finish":
             given.append(self._finish(payload))
         elif status == "error":
-            self._fail(_answer_failed(payload))
+            self._fail(self._answer_failed(payload))
 
     def _finish(self, payload: Mapping[str, Any]) -> AnswerFinished:
         session_id = payload.get("session_id")
@@ -211,15 +220,29 @@ class Answer:
             setattr(error, name, value)
         self.failure = error
 
+    def _answer_failed(self, payload: Mapping[str, Any]) -> AnswerFailed:
+        told = next((v for k in ("error", "message", "data") if (v := payload.get(k))), "")
+        if isinstance(told, Mapping):
+            told = next((v for k in ("message", "error") if (v := told.get(k))), "")
+        words = redact(" ".join(str(told).split()), self._secret)[:500] or "no reason given"
+        code = integer(payload.get("code"))
+        return AnswerFailed(
+            f"The service broke off the answer: {words.rstrip('.')}. Ask again later, or change the prompt.",
+            status=200,
+            code=code,
+            message="" if words == "no reason given" else words,
+            body=redact(json.dumps(payload, default=str), self._secret)[:2000],
+        )
+
     def _malformed(self, data: str) -> ProtocolError:
         return ProtocolError(
             "An event of the stream is not in the API's form, so text may be missing. "
             "The answer may be stored: look with client.find_message(session_id, external_id).",
-            excerpt=data[:200],
+            excerpt=redact(data, self._secret),
         )
 
     def _no_stream(self) -> ProtocolError:
-        head = self._head.decode("utf-8", "replace")
+        head = redact(self._head.decode("utf-8", "replace"), self._secret)
         what = "something that is no event stream" if head.strip() else "an empty body"
         return ProtocolError(
             f"The service answered 200 with {what}. Check that base_url is the API's address.", excerpt=head
@@ -232,21 +255,6 @@ def _is_finish(event: ServerSentEvent) -> bool:
     except (ValueError, RecursionError):
         return False
     return isinstance(payload, Mapping) and payload.get("status", event.event) == "finish"
-
-
-def _answer_failed(payload: Mapping[str, Any]) -> AnswerFailed:
-    told = next((v for k in ("error", "message", "data") if (v := payload.get(k))), "")
-    if isinstance(told, Mapping):
-        told = next((v for k in ("message", "error") if (v := told.get(k))), "")
-    words = " ".join(str(told).split())[:500] or "no reason given"
-    code = integer(payload.get("code"))
-    return AnswerFailed(
-        f"The service broke off the answer: {words.rstrip('.')}. Ask again later, or change the prompt.",
-        status=200,
-        code=code,
-        message="" if words == "no reason given" else words,
-        body=json.dumps(payload, default=str)[:2000],
-    )
 
 
 def looks_like(first_bytes: bytes) -> str:

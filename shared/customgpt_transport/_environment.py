@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import sys
 from urllib.parse import urlsplit, urlunsplit
 
 from customgpt_transport.errors import ConfigurationError
@@ -74,11 +75,25 @@ def proxy_for(base_url: str) -> str | None:
     from urllib.request import getproxies, proxy_bypass  # loads ssl: not before a client is made
 
     parts = urlsplit(base_url)
-    proxies = getproxies()
-    found = proxies.get(parts.scheme) or proxies.get("all")
+    found = _proxy(parts.scheme)
     if not found or proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
     return found if "://" in found else f"http://{found}"
+
+
+def _proxy(scheme: str) -> str | None:
+    """Give the proxy for a scheme as `urllib.request.getproxies` does, which walks the whole environment."""
+    if sys.platform in ("darwin", "win32"):
+        proxies = getproxies()  # the system's settings, too
+        return proxies.get(scheme) or proxies.get("all")
+    for name in (f"{scheme}_proxy", "all_proxy"):
+        if (found := os.environ.get(name)) is None and (
+            name != "http_proxy" or "REQUEST_METHOD" not in os.environ
+        ):
+            found = os.environ.get(name.upper())  # not under CGI, where HTTP_PROXY is what a client sent
+        if found:
+            return found
+    return None
 
 
 def certificates() -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import quote
 
 
@@ -21,18 +22,28 @@ class Secret(str):
 
 
 def redact(text: str, key: str) -> str:
-    """Give `text` without the key, for bodies that echo what was sent."""
-    if not key:
-        return text
-    for shown in {key, key.replace("/", "\\/"), quote(key, safe=""), quote(key)}:
-        text = text.replace(shown, "***")
+    """Give `text` without the key, for what echoes it."""
+    for shown in _spellings(key):
+        if shown in text:
+            text = text.replace(shown, "***")
     return text
 
 
 def redact_bytes(body: bytes, key: str) -> bytes:
     """As `redact`, for a body as it came."""
-    if not key:
-        return body
-    for shown in {key, key.replace("/", "\\/"), quote(key, safe=""), quote(key)}:
+    for shown in _spellings(key):
         body = body.replace(shown.encode(), b"***")
     return body
+
+
+def redact_headers(headers: Iterable[tuple[str, str]], key: str) -> dict[str, str]:
+    """Give headers by their names in lower case, without the key: a `Location` may echo a request."""
+    spellings = _spellings(key)
+    return {
+        name.lower(): redact(value, key) if any(shown in value for shown in spellings) else value
+        for name, value in headers
+    }
+
+
+def _spellings(key: str) -> set[str]:
+    return {key, key.replace("/", "\\/"), quote(key, safe=""), quote(key)} if key else set()

@@ -19,9 +19,9 @@ from yarl import URL
 from customgpt_transport import _naming, _observe
 from customgpt_transport._async.naming import LIBRARY_ERRORS, named
 from customgpt_transport._flows import Send
-from customgpt_transport._secrets import Secret, redact_bytes
+from customgpt_transport._secrets import Secret, redact_bytes, redact_headers
 from customgpt_transport._wire.http import Body, Request, Response, Sink, dump_json
-from customgpt_transport.errors import CustomGPTError
+from customgpt_transport.errors import ConfigurationError, CustomGPTError
 from customgpt_transport.options import ClientOptions
 
 ERROR_BYTES = 64 * 1024
@@ -106,6 +106,13 @@ class Connections:
             )
         except LIBRARY_ERRORS as error:
             problem = named(error, options, "first_byte", first)
+        except ValueError as error:
+            if self._factory is None:
+                raise
+            problem = ConfigurationError(
+                f"The session that session_factory made cannot send this: {error}. Make it without auth, and "
+                "without trust_env where a ~/.netrc names this host."
+            )
         if upload is not None and upload.failure is not None:
             raise upload.failure  # the disk's, not the connection's
         raise problem
@@ -259,7 +266,7 @@ def as_response(
     """Give the plain response; a key that the body echoes is taken out."""
     return Response(
         status=response.status,
-        headers={name.lower(): value for name, value in response.headers.items()},
+        headers=redact_headers(response.headers.items(), options.api_key or ""),
         body=redact_bytes(body, options.api_key or ""),
         url=str(response.url).partition("?")[0],
         saved=saved,

@@ -144,6 +144,7 @@ class AsyncMessageStream(Reading):
                     raise
                 else:
                     self._read(answer, chunk)
+                    del chunk  # it may echo the key, and tracebacks can show locals
             if self._ready:
                 return self._ready.popleft()
 

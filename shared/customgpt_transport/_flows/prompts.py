@@ -49,6 +49,7 @@ class Prompt:
             session_id=session_id,
             external_id=self.external_id,
             max_event_bytes=self.options.max_event_bytes,
+            secret=self.options.api_key or "",
         )
 
 

@@ -18,7 +18,7 @@ from requests.auth import AuthBase
 
 from customgpt_transport import _naming, _observe
 from customgpt_transport._flows import Send
-from customgpt_transport._secrets import Secret, redact_bytes
+from customgpt_transport._secrets import Secret, redact_bytes, redact_headers
 from customgpt_transport._sync.naming import LIBRARY_ERRORS, named
 from customgpt_transport._wire.http import Body, Request, Response, dump_json
 from customgpt_transport.errors import CustomGPTError
@@ -243,7 +243,7 @@ def as_response(response: requests.Response, body: bytes, options: ClientOptions
     """Give the plain response; a key that the body echoes is taken out."""
     return Response(
         status=response.status_code,
-        headers={name.lower(): value for name, value in response.headers.items()},
+        headers=redact_headers(response.headers.items(), options.api_key or ""),
         body=redact_bytes(body, options.api_key or ""),
         url=(response.url or "").partition("?")[0],
         saved=saved,

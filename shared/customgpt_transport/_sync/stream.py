@@ -134,6 +134,7 @@ class MessageStream(Reading):
                     self._recover(self._broken(error), answer)
                 else:
                     self._read(answer, chunk)
+                    del chunk  # it may echo the key, and tracebacks can show locals
             if self._ready:
                 return self._ready.popleft()
 
