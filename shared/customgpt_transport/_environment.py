@@ -72,11 +72,13 @@ def origin(url: str) -> str:
 
 def proxy_for(base_url: str) -> str | None:
     """Give the proxy that the environment names for `base_url`, or None (none, or `NO_PROXY` excepts it)."""
-    from urllib.request import getproxies, proxy_bypass  # loads ssl: not before a client is made
-
     parts = urlsplit(base_url)
     found = _proxy(parts.scheme)
-    if not found or proxy_bypass(parts.netloc.rpartition("@")[2]):
+    if not found:
+        return None
+    from urllib.request import proxy_bypass  # loads ssl: not before there is a proxy
+
+    if proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
     return found if "://" in found else f"http://{found}"
 
@@ -84,6 +86,8 @@ def proxy_for(base_url: str) -> str | None:
 def _proxy(scheme: str) -> str | None:
     """Give the proxy for a scheme as `urllib.request.getproxies` does, which walks the whole environment."""
     if sys.platform in ("darwin", "win32"):
+        from urllib.request import getproxies
+
         proxies = getproxies()  # the system's settings, too
         return proxies.get(scheme) or proxies.get("all")
     for name in (f"{scheme}_proxy", "all_proxy"):
