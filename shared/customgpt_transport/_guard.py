@@ -6,38 +6,39 @@ middle of anything, on a thread that holds the very lock that this needs.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable
 
 
 class Guard:
-    """A lock for `with`. What `soon` is given runs at once if the lock is free, else when it becomes so."""
+    """A lock, and what is to be done as soon as nobody holds it: `with guard, guard.lock: ...`.
+
+    The lock itself stands in the `with`, because an exception from a signal (Ctrl-C) can land anywhere in a
+    Python function, between taking a lock and saying so too: then nobody would ever let go of it.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._later: deque[Callable[[], object]] = deque()
 
     def __enter__(self) -> None:
-        self._lock.acquire()
+        """Nothing yet: this is for the end, when the lock is free again."""
 
     def __exit__(self, *_: object) -> None:
-        self._lock.release()
-        self._sweep()
+        while self._later and not self.lock.locked():
+            work = self._later[0]
+            work()
+            with contextlib.suppress(ValueError):  # another thread did it, too
+                self._later.remove(work)
 
     def soon(self, work: Callable[[], object]) -> None:
-        """Have `work` run, which may take the lock itself. Never waits for a holder of the lock.
+        """Have `work` run now if the lock is free, else when it becomes so.
 
-        Whoever holds it looks here after letting go, so nothing that is added meanwhile is forgotten.
+        It takes `lock` itself (without entering the guard again), and is harmless when repeated. Never waits
+        for what the own thread holds; whoever holds the lock looks here after letting go, so nothing that is
+        added meanwhile is forgotten.
         """
         self._later.append(work)
-        self._sweep()
-
-    def _sweep(self) -> None:
-        while self._later and self._lock.acquire(blocking=False):
-            self._lock.release()
-            try:
-                work = self._later.popleft()
-            except IndexError:  # another thread took it
-                return
-            work()
+        self.__exit__()

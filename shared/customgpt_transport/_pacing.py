@@ -42,7 +42,7 @@ class Gate:
     """The limits of one key at one origin."""
 
     def __init__(self) -> None:
-        self._lock = Guard()
+        self._guard = Guard()
         self._opens_at = 0.0
         self._window_began: float | None = None
         self._lowest = 0
@@ -57,7 +57,7 @@ class Gate:
         `after` is a moment already waited for: it does not count again, so that a clock that stands still
         cannot hold anybody for ever.
         """
-        with self._lock:
+        with self._guard, self._guard.lock:
             if self._opens_at > now and self._opens_at > after:
                 return self._opens_at
             if self._allowance is not None:
@@ -72,14 +72,14 @@ class Gate:
         if response.status == 429:
             refusal = api_error(response)
             if isinstance(refusal, RateLimited):
-                with self._lock:
+                with self._guard, self._guard.lock:
                     self._shut(now + (UNNAMED_PAUSE if refusal.retry_after is None else refusal.retry_after))
             return
         remaining = _whole(response.header("x-ratelimit-remaining"))
         if remaining is None:
             return
         limit = _whole(response.header("x-ratelimit-limit"))
-        with self._lock:
+        with self._guard, self._guard.lock:
             self._limit = limit or self._limit
             began = self._window_began
             # A count that rose by more than what is under way is another window of the service.
@@ -100,7 +100,7 @@ class Gate:
     def take(self, most: int | None) -> Slot:
         """Ask for the right to have a prompt in flight, beside at most `most` - 1 others."""
         slot = Slot(Owner(), most)
-        with self._lock:
+        with self._guard, self._guard.lock:
             if most is None or (len(self._flying) < most and not self._waiting):
                 self._flying.append(slot)
                 slot.granted.set_result(None)
@@ -115,8 +115,12 @@ class Gate:
 
     def release(self, slot: Slot) -> None:
         """Give a slot back, or stop waiting for one. Harmless when repeated."""
+        with self._guard:
+            self._release(slot)
+
+    def _release(self, slot: Slot) -> None:
         granted: list[Slot] = []
-        with self._lock:
+        with self._guard.lock:
             if slot in self._waiting:
                 self._waiting.remove(slot)
             elif slot in self._flying:
@@ -130,7 +134,7 @@ class Gate:
 
     def abandon(self, slot: Slot) -> None:
         """As `release`, from the garbage collector."""
-        self._lock.soon(partial(self.release, slot))
+        self._guard.soon(partial(self._release, slot))
 
 
 class Pacing:

@@ -27,13 +27,25 @@ Key: TypeAlias = tuple[str, str]
 """Origin of the service, session id."""
 
 
+_local = threading.local()
+
+
+def _this_thread() -> object:
+    """Give what stands for this thread: its number would be that of another once it has ended."""
+    try:
+        return _local.name
+    except AttributeError:
+        name = _local.name = object()
+        return name
+
+
 class Owner:
     """The thread, and the task where there is one, that a call was made from."""
 
     __slots__ = ("_task", "_thread")
 
     def __init__(self) -> None:
-        self._thread = threading.get_ident()
+        self._thread = _this_thread()
         try:
             task: asyncio.Task[Any] | None = asyncio.current_task()
         except RuntimeError:  # no loop runs here
@@ -42,7 +54,7 @@ class Owner:
 
     def would_block(self, other: Owner, *, blocking: bool) -> bool:
         """Whether waiting for `other` could never end, because it is what would have to go on."""
-        if self._thread != other._thread:
+        if self._thread is not other._thread:
             return False
         if blocking or self._task is None:
             return True
@@ -66,7 +78,7 @@ class Sessions:
 
     def clear(self) -> None:
         """Forget everything; for tests, and in a forked child: another thread may have held the lock."""
-        self._lock = Guard()
+        self._guard = Guard()
         self._turns: dict[Key, deque[Turn]] = {}  # the first of each has the turn
         self._seen: OrderedDict[Key, int] = OrderedDict()
 
@@ -76,7 +88,7 @@ class Sessions:
         Raises `ConfigurationError` when the caller itself holds the turn and so could never get it.
         """
         turn = Turn(key, Owner())
-        with self._lock:
+        with self._guard, self._guard.lock:
             line = self._turns.setdefault(key, deque())
             if line and turn.owner.would_block(line[0].owner, blocking=blocking):
                 raise ConfigurationError(
@@ -91,7 +103,11 @@ class Sessions:
 
     def leave(self, turn: Turn) -> None:
         """End a turn, or stop waiting for one, and let the next have it. Harmless when repeated."""
-        with self._lock:
+        with self._guard:
+            self._leave(turn)
+
+    def _leave(self, turn: Turn) -> None:
+        with self._guard.lock:
             line = self._turns.get(turn.key)
             if line is None or turn not in line:
                 return
@@ -106,18 +122,18 @@ class Sessions:
 
     def abandon(self, turn: Turn) -> None:
         """As `leave`, from the garbage collector."""
-        self._lock.soon(partial(self.leave, turn))
+        self._guard.soon(partial(self._leave, turn))
 
     def seen(self, key: Key) -> int:
         """Give the greatest prompt id known in the conversation, 0 when none is."""
-        with self._lock:
+        with self._guard, self._guard.lock:
             return self._seen.get(key, 0)
 
     def note(self, key: Key, prompt_id: int | None) -> None:
         """Remember a prompt id of the conversation."""
         if prompt_id is None:
             return
-        with self._lock:
+        with self._guard, self._guard.lock:
             self._seen[key] = max(prompt_id, self._seen.pop(key, 0))
             if len(self._seen) > REMEMBERED:
                 self._seen.popitem(last=False)

@@ -57,6 +57,11 @@ class TestTheRegistry:
         third = elsewhere(lambda: registry.join(self.KEY, blocking=True))
         assert (True, False) == (second.granted.done(), third.granted.done())
 
+    def test_a_new_thread_waits_for_one_that_has_ended_although_it_may_bear_its_number(self):
+        registry = Sessions()
+        for _ in range(20):  # numbers of ended threads are given again at once
+            elsewhere(lambda: registry.join(self.KEY, blocking=True))
+
     def test_nothing_is_kept_of_a_conversation_without_prompts(self):
         registry = Sessions()
         registry.leave(registry.join(self.KEY, blocking=True))
@@ -75,7 +80,7 @@ class TestTheRegistry:
         registry = Sessions()
         first = registry.join(self.KEY, blocking=True)
         second = elsewhere(lambda: registry.join(self.KEY, blocking=True))
-        with registry._lock:
+        with registry._guard, registry._guard.lock:
             registry.abandon(first)  # as __del__ would, on the thread that holds the lock
             assert not second.granted.done()
         assert second.granted.done()
@@ -83,7 +88,7 @@ class TestTheRegistry:
 
 def test_a_guard_runs_what_came_meanwhile_when_it_is_let_go():
     guard, done = Guard(), []
-    with guard:
+    with guard, guard.lock:
         guard.soon(lambda: done.append(1))
         assert [] == done
     guard.soon(lambda: done.append(2))
