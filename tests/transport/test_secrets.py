@@ -84,7 +84,7 @@ def test_clients_and_streams_show_no_key(service, open_door):
         assert service.api_key not in repr(shown)
         console = Console(file=io.StringIO(), width=200)
         console.print(shown)
-        assert service.api_key not in console.file.getvalue()  # type: ignore[attr-defined]
+        assert service.api_key not in console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO
 
 
 def test_nobodys_log_has_the_key_or_the_prompt(service, open_door, caplog):

@@ -164,8 +164,8 @@ def recover(
             response: Response = yield Send(request, timeout=left)
             page = messages.parse_messages(response, project_id=prompt.project_id, session_id=session_id)
         except (ProtocolError, APIError) as refused:
-            if isinstance(refused, ServerError) or (isinstance(refused, APIError) and refused.resend_safe):
-                continue
+            if isinstance(refused, ServerError) or refused.resend_safe or refused.status is None:
+                continue  # it passes, as a gateway's page does
             return None
         except CustomGPTError:
             continue
