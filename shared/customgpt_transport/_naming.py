@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from customgpt_transport.errors import (
     CertificateRefused,
+    ConfigurationError,
     ConnectionFailed,
     ConnectionLost,
     ProtocolError,
@@ -17,6 +20,9 @@ _CLOCKS = {
     "idle": ("No byte came for {:g} s", "idle_timeout"),
     "events": ("No event came for {:g} s", "event_timeout"),
 }
+
+
+_PASSWORD = re.compile(r"://[^/?#\s]+@")  # a proxy's, in what a library says of it
 
 
 def could_not_connect(options: ClientOptions, detail: object) -> ConnectionFailed:
@@ -74,8 +80,13 @@ def garbled(detail: object) -> ProtocolError:
     )
 
 
+def unfit_address(detail: object) -> ConfigurationError:
+    """The HTTP library cannot read an address that our own checks let pass."""
+    return ConfigurationError(f"The address cannot be used: {_short(detail)}. Correct base_url or proxy.")
+
+
 def _short(detail: object) -> str:
     name = type(detail).__name__
-    said = " ".join(str(detail).split())
+    said = _PASSWORD.sub("://***@", " ".join(str(detail).split()))
     text = f"{name}: {said}" if isinstance(detail, BaseException) and said else said or name
     return text[:300].rstrip(".")

@@ -8,7 +8,7 @@ import ssl
 import aiohttp
 
 from customgpt_transport import _naming
-from customgpt_transport.errors import ConfigurationError, CustomGPTError
+from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.options import ClientOptions
 
 LIBRARY_ERRORS = (
@@ -33,7 +33,7 @@ def named(error: BaseException, options: ClientOptions, clock: str, seconds: flo
     The original is not chained: it holds the request with its headers.
     """
     if isinstance(error, aiohttp.InvalidURL):
-        return ConfigurationError(f"The address cannot be used: {error}. Correct base_url or proxy.")
+        return _naming.unfit_address(error)
     if isinstance(error, (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError)):
         return _naming.certificate_refused(options, _root(error))
     if isinstance(error, aiohttp.ClientConnectorError) and isinstance(

@@ -11,7 +11,7 @@ import requests
 import urllib3.exceptions as lower
 
 from customgpt_transport import _naming
-from customgpt_transport.errors import ConfigurationError, CustomGPTError
+from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.options import ClientOptions
 
 _HANDSHAKE = (
@@ -47,7 +47,7 @@ def named(error: BaseException, options: ClientOptions, clock: str, seconds: flo
         return next((cause for cause in causes if isinstance(cause, kinds)), None)
 
     if isinstance(error, _UNFIT):
-        return ConfigurationError(f"The address cannot be used: {error}. Correct base_url or proxy.")
+        return _naming.unfit_address(error)
     if found := any_is(ssl.SSLCertVerificationError):
         return _naming.certificate_refused(options, found)
     if found := any_is(lower.ProxyError, lower.NameResolutionError, socket.gaierror, ConnectionRefusedError):
