@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import socket
 import threading
 
-import aiohttp
 import pytest
-import requests
 
 from customgpt_transport import AsyncClient, Client, ConfigurationError, CustomGPTError
 from customgpt_transport._pacing import pacing
@@ -210,6 +207,22 @@ async def test_cancelling_the_task_hangs_up(service, way):
     assert 2 == len(service.journal.prompts())
 
 
+@pytest.mark.parametrize("way", ["stream", "ask"])
+async def test_cancelling_hangs_up_whoever_still_holds_the_stream(silent, way):
+    async with client_of(silent, AsyncClient) as client:
+        held = client.stream(PROMPT)
+        if way == "stream":
+            await held.__aenter__()
+            await held.__anext__()
+        task = asyncio.ensure_future(held.__anext__() if way == "stream" else client.ask(PROMPT))
+        await asyncio.to_thread(silent.journal.wait_for, lambda entry: entry.events_sent == 3)
+        await asyncio.sleep(0.01)  # it waits for what comes next
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(has_left, silent)
+
+
 async def test_cancelling_in_the_middle_of_recovery_stops_looking(service):
     service.faults.cut_after(events=3, persist=False)
     looking, never = asyncio.Event(), asyncio.Event()
@@ -246,100 +259,3 @@ def test_a_forked_child_that_drops_its_copy_of_a_stream_does_not_end_the_parents
         assert not answer.message.recovered
     assert 1 == len(service.journal.prompts())
     assert [] == service.journal.entries("messages.list")
-
-
-def test_making_and_closing_clients_does_no_io(monkeypatch):
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a socket was made")
-
-    class NoSocket(socket.socket):
-        __init__ = refuse  # type: ignore[assignment]
-
-    monkeypatch.setattr(socket, "socket", NoSocket)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    before = threading.active_count()
-    client = Client(api_key="1|k", base_url="https://example.com", project_id=1)
-    asynchronous = AsyncClient(api_key="1|k", base_url="https://example.com", project_id=1)
-    assert client.stream(PROMPT) is not None
-    assert asynchronous.stream(PROMPT) is not None
-    client.close()
-    assert before == threading.active_count()
-    assert asynchronous.options == client.options
-
-
-def test_a_session_of_the_callers_is_used_and_never_closed(service):
-    class Watched(requests.Session):
-        closed = 0
-
-        def close(self):
-            self.closed += 1
-            super().close()
-
-    session = Watched()
-    session.headers["X-Theirs"] = "yes"
-    with client_of(service, session=session) as client:
-        client.ask(PROMPT)
-        with client.stream(PROMPT) as answer:
-            list(answer)
-    assert 0 == session.closed
-    assert all("yes" == entry.headers.get("X-Theirs") for entry in service.journal)
-    assert 1 == len({entry.connection for entry in service.journal})
-    session.close()
-
-
-async def test_sessions_of_the_callers_factory_are_used_and_never_closed(service):
-    made = []
-
-    def factory():
-        made.append(aiohttp.ClientSession(headers={"X-Theirs": "yes"}))
-        return made[-1]
-
-    async with client_of(service, AsyncClient, session_factory=factory) as client:
-        await client.ask(PROMPT)
-        async with client.stream(PROMPT) as answer:
-            assert [event async for event in answer]
-    assert [False] == [session.closed for session in made]
-    assert all("yes" == entry.headers.get("X-Theirs") for entry in service.journal)
-    assert 1 == len({entry.connection for entry in service.journal})
-    await made[0].close()
-
-
-def test_a_closed_client_opens_new_connections(service, open_door):
-    door = open_door(service)
-    door.ask(PROMPT)
-    if door.name == "requests":
-        door.client.close()
-    else:
-        door.run(door.client.aclose())
-    wait_until(lambda: service.open_connections == 0)
-    assert door.ask(PROMPT).answer
-
-
-def test_a_connection_that_the_service_closed_while_idle_is_replaced(service, open_door):
-    door = open_door(service)
-    session = door.call("conversations.create", "x").session_id
-    door.ask(PROMPT, session_id=session)
-    with service.faults.refuse():
-        wait_until(lambda: service.open_connections == 0)
-    message = door.ask(PROMPT, session_id=session)
-    assert (False, 0) == (message.recovered, message.retries)
-    assert 2 == len(service.journal.prompts())
-
-
-async def test_nothing_of_the_client_blocks_the_loop(service, blockbuster):
-    async with client_of(service, AsyncClient) as client:
-        message = await client.ask(PROMPT)
-        async with client.stream(PROMPT, files=[("a.txt", b"words")]) as answer:
-            async for _ in answer:
-                pass
-        assert await client.citations(message)
-        assert [m async for m in client.messages.list(message.session_id)]
-
-
-@pytest.fixture
-def blockbuster():
-    """What blocks the loop raises."""
-    from blockbuster import blockbuster_ctx
-
-    with blockbuster_ctx("customgpt_transport") as guard:
-        yield guard
