@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import socket
 import ssl
 from collections.abc import Iterator
 
@@ -14,14 +13,6 @@ from customgpt_transport import _naming
 from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.options import ClientOptions
 
-_HANDSHAKE = (
-    "WRONG_VERSION",
-    "HANDSHAKE",
-    "UNSUPPORTED",
-    "PROTOCOL_VERSION",
-    "HTTP_REQUEST",
-    "UNKNOWN_PROTOCOL",
-)
 _UNFIT = (
     requests.exceptions.InvalidURL,
     requests.exceptions.MissingSchema,
@@ -31,38 +22,49 @@ _UNFIT = (
     lower.LocationValueError,
 )
 
+_TIMEOUTS = (lower.ReadTimeoutError, requests.Timeout, TimeoutError)
+_UNSENT = (lower.NewConnectionError, lower.ConnectTimeoutError, lower.ClosedPoolError, lower.EmptyPoolError)
+_MARK = "customgpt_nothing_was_sent"
+
 LIBRARY_ERRORS = (requests.RequestException, lower.HTTPError, http.client.HTTPException, OSError)
 """Everything that the two libraries raise for a failed request."""
 
 
-def named(error: BaseException, options: ClientOptions, clock: str, seconds: float) -> CustomGPTError:
+def note_unsent(error: BaseException) -> None:
+    """Mark `error` as one of connecting: the request had not begun to leave."""
+    setattr(error, _MARK, True)
+
+
+def named(
+    error: BaseException, options: ClientOptions, clock: str, seconds: float, *, answering: bool = False
+) -> CustomGPTError:
     """Give our error for theirs. `clock` is the one that was running, for `seconds`.
 
-    requests raises one `ConnectionError` for a refused and for a dropped connection; what it wraps tells. The
-    original is not chained: it holds the request with its headers.
+    requests raises one `ConnectionError` for a refused and for a dropped connection; what it wraps tells.
+    That nothing was sent needs a proof, since a prompt is then sent again: the mark of our connections, or an
+    error that urllib3 has for nothing else. There is none once the service is `answering`. The original is
+    not chained: it holds the request with its headers.
     """
     causes = list(_causes(error))
 
     def any_is(*kinds: type[BaseException]) -> BaseException | None:
         return next((cause for cause in causes if isinstance(cause, kinds)), None)
 
-    if isinstance(error, _UNFIT):
-        return _naming.unfit_address(error)
-    if found := any_is(ssl.SSLCertVerificationError):
-        return _naming.certificate_refused(options, found)
-    if found := any_is(lower.ProxyError, lower.NameResolutionError, socket.gaierror, ConnectionRefusedError):
-        return _naming.could_not_connect(options, _root(found))
-    # A refusal is a kind of urllib3's connect timeout, a read timeout a kind of its timeout: in this order.
-    if found := any_is(lower.NewConnectionError):
-        return _naming.could_not_connect(options, _root(found))
-    if any_is(lower.ConnectTimeoutError, requests.ConnectTimeout):
-        return _naming.silent("connect", options.connect_timeout)
-    if any_is(lower.ReadTimeoutError, requests.Timeout, TimeoutError, socket.timeout):
+    if found := any_is(lower.InvalidHeader):  # before requests' error for a header of ours, which wraps it
+        return _naming.garbled(found)
+    if not answering:
+        if isinstance(error, _UNFIT):
+            return _naming.unfit_address(error)
+        if found := any_is(ssl.SSLCertVerificationError):
+            return _naming.certificate_refused(options, found)
+        if unsent := next((c for c in causes if isinstance(c, _UNSENT) or getattr(c, _MARK, False)), None):
+            # A refusal is a kind of urllib3's connect timeout.
+            if any_is(*_TIMEOUTS, lower.ConnectTimeoutError) and not any_is(lower.NewConnectionError):
+                return _naming.silent("connect", options.connect_timeout)
+            return _naming.could_not_connect(options, _root(unsent))
+    if any_is(*_TIMEOUTS):
         return _naming.silent(clock, seconds)
-    handshake = any_is(ssl.SSLError)
-    if handshake is not None and any(word in str(handshake) for word in _HANDSHAKE):
-        return _naming.could_not_connect(options, handshake)
-    if found := any_is(lower.DecodeError, requests.exceptions.ContentDecodingError, lower.InvalidHeader):
+    if found := any_is(lower.DecodeError, requests.exceptions.ContentDecodingError):
         return _naming.garbled(found)
     for cause in causes:
         if isinstance(cause, (http.client.BadStatusLine, http.client.LineTooLong)) and not isinstance(
@@ -73,7 +75,10 @@ def named(error: BaseException, options: ClientOptions, clock: str, seconds: flo
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Give the error and all that it wraps, each once, outermost first."""
+    """Give the error and all that it wraps, each once, outermost first.
+
+    Not its `__context__`: that is whatever the caller was busy with, a refused connection of theirs, say.
+    """
     waiting, met = [error], set[int]()
     while waiting:
         one = waiting.pop(0)
@@ -82,8 +87,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         met.add(id(one))
         yield one
         inner = [*one.args, getattr(one, "reason", None), getattr(one, "original_error", None), one.__cause__]
-        if one.__cause__ is None and not one.__suppress_context__:
-            inner.append(one.__context__)
         waiting += [i for i in inner if isinstance(i, BaseException)]
 
 

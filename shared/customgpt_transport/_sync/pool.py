@@ -1,0 +1,206 @@
+"""The session of requests as we use it: its connections tell what was sent, and keep to their clocks."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import time
+from collections.abc import Callable
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from customgpt_transport._sync.naming import note_unsent
+
+POOLED = 1_000  # idle connections that are kept; as many as there are threads may be open at once
+
+
+class Line(io.RawIOBase):
+    """A connection's incoming bytes, with a clock that bytes do not wind.
+
+    A socket's own timeout begins again with each byte, so that a server which dribbles inside a header or the
+    frame of a chunk is never late. Here all that one read needs shares the seconds: the headers of an answer,
+    then each piece of its body (`begin`).
+    """
+
+    def __init__(self, opened: io.RawIOBase, sock: socket.socket) -> None:
+        self._opened = opened  # holds the socket open until it is closed itself
+        self._sock = sock
+        self._seconds = sock.gettimeout()
+        self._ends_at: float | None = None
+        self._shortened = False
+
+    def arm(self, seconds: float) -> None:
+        """Let each following read take at most `seconds`."""
+        self._seconds, self._shortened, self._ends_at = seconds, False, None
+        self._sock.settimeout(seconds)
+
+    def begin(self) -> None:
+        """The next read begins."""
+        self._ends_at = None
+        if self._shortened:
+            self._shortened = False
+            self._sock.settimeout(self._seconds)
+
+    def readinto(self, buffer: Any) -> int:
+        """Receive once. Raises `TimeoutError` when the read that this belongs to has had its time."""
+        if self._seconds is not None:
+            now = time.monotonic()
+            if self._ends_at is None:
+                self._ends_at = now + self._seconds
+            else:
+                if now >= self._ends_at:
+                    raise TimeoutError("timed out")
+                self._shortened = True
+                self._sock.settimeout(self._ends_at - now)
+        return self._sock.recv_into(buffer)
+
+    def readable(self) -> bool:
+        """Say that bytes come out of this."""
+        return True
+
+    def fileno(self) -> int:
+        """Give the socket's own number."""
+        return self._opened.fileno()
+
+    def close(self) -> None:
+        """Let go of the socket, which is closed when nobody else holds it."""
+        super().close()
+        self._opened.close()
+
+
+class _Incoming(http.client.HTTPResponse):
+    """An answer that is read from a `Line`."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        opened: Any = self.fp
+        self.fp = io.BufferedReader(Line(opened.detach(), sock))
+
+
+class _Outgoing:
+    """What our connections add to urllib3's.
+
+    Failing to connect (to resolve, to shake hands, to get through a proxy) marks the error: nothing of the
+    request was sent. What fails later has no mark. Sending takes at most `patience` seconds a piece, which is
+    the first byte's clock; urllib3 would leave the much shorter one of connecting in force.
+    """
+
+    response_class: Any = _Incoming
+    patience: float | None = None
+    sock: socket.socket | None
+
+    def connect(self) -> None:
+        """Connect."""
+        try:
+            super().connect()  # type: ignore[misc]  # of the connection that this is mixed into
+        except BaseException as error:
+            note_unsent(error)
+            raise
+        self._be_patient()
+
+    def endheaders(self, *args: Any, **kwargs: Any) -> None:
+        """Begin to send."""
+        self._be_patient()
+        super().endheaders(*args, **kwargs)  # type: ignore[misc]  # as above
+
+    def _be_patient(self) -> None:
+        if self.sock is not None and self.patience is not None:
+            self.sock.settimeout(self.patience)
+
+
+class _Connection(_Outgoing, HTTPConnection):
+    pass
+
+
+class _TLSConnection(_Outgoing, HTTPSConnection):
+    pass
+
+
+class _Patient:
+    """What our pools add to urllib3's: our connections, unless a cassette has put its own in their place."""
+
+    _get_timeout: Callable[[Any], Any]
+
+    @property
+    def ConnectionCls(self) -> Any:
+        found = super().ConnectionCls  # type: ignore[misc]  # of the pool that this is mixed into
+        return {HTTPConnection: _Connection, HTTPSConnection: _TLSConnection}.get(found, found)
+
+    def _make_request(self, *args: Any, **kwargs: Any) -> Any:
+        timeout = self._get_timeout(kwargs.get("timeout"))
+        timeout.start_connect()
+        args[0].patience = timeout.read_timeout  # the connection
+        return super()._make_request(*args, **kwargs)  # type: ignore[misc]  # as above
+
+
+class _Pool(_Patient, HTTPConnectionPool):  # type: ignore[override]  # a property for an attribute
+    pass
+
+
+class _TLSPool(_Patient, HTTPSConnectionPool):  # type: ignore[override]  # as above
+    pass
+
+
+_OURS: dict[type, type] = {HTTPConnectionPool: _Pool, HTTPSConnectionPool: _TLSPool}
+
+
+class _Adapter(HTTPAdapter):
+    """Has our pools, and keeps idle connections alive on the way, where the platform can."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, socket_options=_socket_options(), **kwargs)
+        _with_our_pools(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        return _with_our_pools(super().proxy_manager_for(proxy, socket_options=_socket_options(), **kwargs))
+
+    def close(self) -> None:
+        """Close the idle connections now: urllib3 leaves that to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it has keys(), and refuses to be iterated
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
+
+
+def _with_our_pools(manager: Any) -> Any:
+    classes = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {scheme: _OURS.get(kind, kind) for scheme, kind in classes.items()}
+    return manager
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    given = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1), (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 5)):
+        if hasattr(socket, name):
+            given.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return given
+
+
+class _Session(requests.Session):
+    """A session that leaves redirects alone.
+
+    requests reads the body of a redirect and parses its target even when it is not to follow it.
+    """
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
+def new_session() -> requests.Session:
+    """Give a session that keeps nothing but idle connections."""
+    session = _Session()
+    session.trust_env = False  # no netrc; proxies and certificates are worked out once for both clients
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.clear()
+    adapter = _Adapter(pool_maxsize=POOLED, max_retries=0)
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session
