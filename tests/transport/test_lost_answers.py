@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
 from customgpt_transport import (
     AnswerFinished,
@@ -83,18 +84,22 @@ def test_an_external_id_of_the_callers_that_is_used_twice_finds_the_newer_one(se
     assert 3 == len(looks(service))
 
 
-def test_another_clients_equal_prompt_in_the_conversation_is_not_taken_for_this_ones(service, open_door):
-    """Its id is greater than all we have seen, its text is ours; its external id is not."""
+def test_another_programs_equal_prompt_in_the_conversation_is_not_taken_for_this_ones(service, open_door):
+    """Its id is greater than all that we have seen, its text is ours; its external id is not."""
     door = open_door(service)
     session = door.call("conversations.create", "x").session_id
+    theirs = requests.post(
+        f"{service.base_url}/api/v1/projects/{service.project_id}/conversations/{session}/messages",
+        params={"external_id": "theirs"},
+        json={"prompt": PROMPT},
+        headers={"Authorization": f"Bearer {service.api_key}"},
+        timeout=10,
+    ).json()["data"]
     service.faults.cut_after(events=4, persist=False)
-    lonely = open_door(service, sleep=lambda _: None)
-    assert isinstance(lonely.stream(PROMPT, session_id=session).error, StreamInterrupted)
-    theirs = open_door(service).ask(PROMPT, session_id=session)
-    service.faults.cut_after(events=4, persist=False)
-    heard = lonely.stream(PROMPT, session_id=session)
+    heard = door.stream(PROMPT, session_id=session)
     assert isinstance(heard.error, StreamInterrupted)
-    assert theirs.answer.startswith(heard.error.partial_answer)
+    assert theirs["openai_response"].startswith(heard.error.partial_answer)
+    assert 6 == len(looks(service))
 
 
 def test_patience_0_looks_for_nothing(service, open_door):

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from customgpt_transport import AsyncClient, Client, ConfigurationError, RequestTimeout
+from customgpt_transport import AnswerFinished, AsyncClient, Client, ConfigurationError, RequestTimeout
 from customgpt_transport._sessions import sessions
 from tests.transport.conftest import wait_until
 
@@ -110,8 +110,18 @@ def test_conversations_do_not_wait_for_each_other(service, client):
 def test_a_turn_ends_with_the_finish_event_not_with_the_block(service, client):
     session = client.conversations.create("x").session_id
     with client.stream(PROMPT, session_id=session) as answer:
-        list(answer)
+        while not isinstance(next(answer), AnswerFinished):
+            pass
         assert client.ask(PROMPT, session_id=session).answer
+        assert answer.message.answer
+
+
+async def test_an_awaited_turn_ends_with_the_finish_event_not_with_the_block(service, asynchronous):
+    session = (await asynchronous.conversations.create("x")).session_id
+    async with asynchronous.stream(PROMPT, session_id=session) as answer:
+        while not isinstance(await answer.__anext__(), AnswerFinished):
+            pass
+        assert (await asynchronous.ask(PROMPT, session_id=session)).answer
         assert answer.message.answer
 
 
