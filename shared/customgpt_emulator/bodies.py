@@ -12,9 +12,10 @@ from urllib.parse import parse_qsl
 from aiohttp import BodyPartReader, web
 from aiohttp.http import HttpProcessingError
 
+DEEPEST = 100  # levels of JSON; what is deeper cannot be read, as in PHP, which stops at 512
 _FILES = frozenset({"file", "files[]", "chat_bot_avatar", "chat_bot_bg", "profile_photo"})
 
-__all__ = ["Body", "Upload", "is_true", "read_body", "without_surrogates"]
+__all__ = ["Body", "Upload", "is_deep", "is_true", "read_body", "without_surrogates"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ async def read_body(request: web.Request) -> Body:
         parsed = json.loads(raw)
     except (ValueError, RecursionError):
         parsed = None
+    if is_deep(parsed):
+        parsed = None
     return Body(without_surrogates(parsed) if isinstance(parsed, dict) else {}, raw=raw)
 
 
@@ -61,6 +64,7 @@ async def _read_multipart(request: web.Request) -> Body:
         while (part := await parts.next()) is not None:
             if not isinstance(part, BodyPartReader) or part.name is None:
                 continue
+            name = without_surrogates(part.name)
             data = bytearray()
             while chunk := await part.read_chunk(2**18):
                 left -= len(chunk)
@@ -71,9 +75,9 @@ async def _read_multipart(request: web.Request) -> Body:
                 data += chunk
             kind = part.headers.get("Content-Type", "text/plain")
             if part.filename is not None or part.name in _FILES or not kind.startswith("text/"):
-                files.append(Upload(part.name, part.filename or part.name, bytes(data)))
+                files.append(Upload(name, without_surrogates(part.filename) or name, bytes(data)))
             else:
-                pairs.append((part.name, data.decode("utf-8", "replace")))
+                pairs.append((name, data.decode("utf-8", "replace")))
     except (ValueError, KeyError, AssertionError, RuntimeError, HttpProcessingError):
         return Body()  # no boundary, or cut short
     return Body(_gather(pairs), files)
@@ -90,6 +94,20 @@ def _gather(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         else:
             fields[name] = value
     return fields
+
+
+def is_deep(value: Any) -> bool:
+    """Whether JSON is nested deeper than anything here can walk."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return False
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
 def without_surrogates(value: Any) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from customgpt_emulator.bodies import Body, is_true
 from customgpt_emulator.connections import Connection
@@ -55,6 +55,11 @@ class Call:
         return f"{self.shapes.origin}{self.request.path}"
 
     @property
+    def takes_chunks(self) -> bool:
+        """Whether the client knows chunked bodies. For HTTP/1.0 the connection's end is the body's end."""
+        return self.request.version >= HttpVersion11
+
+    @property
     def keeps_answer(self) -> bool:
         """Whether an answer that the client cannot get is stored all the same."""
         if self.fault is not None and self.fault.persist is not None:
@@ -89,7 +94,9 @@ class Call:
 
     def field(self, name: str) -> Any:
         """A parameter from the body or else the query; blank text is None (the framework's habit)."""
-        value = self.body.fields.get(name, self.request.query.get(name))
+        value = self.body.fields.get(name)
+        if value is None:
+            value = self.request.query.get(name)
         if isinstance(value, str):
             return value.strip() or None
         return value
@@ -137,13 +144,23 @@ class Call:
         raw = dump(body, ascii_only=self.context.switches.escape_unicode)
         response = web.Response(status=status)
         response.headers["Content-Type"] = "application/json"
-        if "gzip" in self.request.headers.get("Accept-Encoding", ""):
+        if takes_gzip(self.request.headers.get("Accept-Encoding", "")):
             raw = gzip.compress(raw, 1, mtime=0)
             response.headers["Content-Encoding"] = "gzip"
         response.headers["Vary"] = "Accept-Encoding"
         response.body = raw
-        response.enable_chunked_encoding()
+        if self.takes_chunks:
+            response.enable_chunked_encoding()
         return response
+
+
+def takes_gzip(accepted: str) -> bool:
+    """Whether an `Accept-Encoding` allows gzip: it is named, and not with `q=0`."""
+    for coding in accepted.lower().split(","):
+        name, _, weight = coding.partition(";")
+        if name.strip() in ("gzip", "x-gzip"):
+            return re.fullmatch(r"\s*q\s*=\s*0(\.0*)?\s*", weight) is None
+    return False
 
 
 def origin_of(request: web.Request) -> str:

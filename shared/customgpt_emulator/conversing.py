@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from customgpt_emulator.answering import Answer, answer
+from customgpt_emulator.bodies import without_surrogates
 from customgpt_emulator.call import Call
 from customgpt_emulator.connections import Gone
 from customgpt_emulator.documents import Document
-from customgpt_emulator.errors import ApiError, Invalid
+from customgpt_emulator.errors import ApiError, Invalid, conversation_not_found
 from customgpt_emulator.settings import DEFAULTS
 from customgpt_emulator.writer import EventWriter
 
@@ -77,15 +79,22 @@ def find_answer(call: Call, question: Question) -> Answer:
 
 
 def keep(call: Call, question: Question, found: Answer) -> sqlite3.Row:
-    """Store the message; committed when this returns."""
+    """Store the message; committed when this returns.
+
+    Raises 404 when the conversation was deleted, or all was reset, while the answer was on its way.
+    """
+    conversation = question.conversation
+    known = call.context.store.conversation(conversation["project_id"], conversation["session_id"])
+    if known is None or known["id"] != conversation["id"]:
+        raise conversation_not_found(conversation["session_id"])
     values = {
-        "conversation_id": question.conversation["id"],
+        "conversation_id": conversation["id"],
         "prompt": question.prompt,
         "answer": found.text,
         "citations": json.dumps(found.page_ids),
         "external_id": question.external_id,
         "user_ip": call.request.remote,
-        "user_agent": call.request.headers.get("User-Agent"),
+        "user_agent": without_surrogates(call.request.headers.get("User-Agent")),
         "request_source": question.source,
     }
     call.stored = call.context.store.add_message(values, call.context.clock.now())
@@ -110,9 +119,16 @@ async def stream_out(
     except Gone:
         if call.keeps_answer:
             await writer.live_on(len(frames))
-            store()
+            with suppress(ApiError):  # nobody is there to be told that the conversation is gone, too
+                store()
         raise
-    await writer.finish(ending(store()))
+    try:
+        row = store()
+    except ApiError as error:  # the status has been sent: all that is left is to break off
+        call.entry.reason = error.message
+        call.connection.hang_up()
+        raise Gone from error
+    await writer.finish(ending(row))
     return writer.response
 
 
@@ -124,6 +140,7 @@ async def answer_whole(call: Call, tokens: int, store: Callable[[], sqlite3.Row]
             await call.connection.pause(seconds)
         except Gone:
             if call.keeps_answer:
-                store()
+                with suppress(ApiError):  # as in `stream_out`
+                    store()
             raise
     return store()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -30,8 +31,11 @@ __all__ = [
     "Silence",
     "Step",
     "checked",
+    "header",
 ]
 
+A_DAY = 86_400  # seconds
+MOST = 2**28  # of anything that is counted: bytes, events, requests
 PIECES = 8  # an answer that is no stream goes out in so many pieces, which then count as its events
 
 
@@ -280,13 +284,21 @@ class Order:
         return f"<{self.verb}: played {self.played} times, {left}>"
 
 
+def header(verb: str, name: str, value: str) -> str:
+    """Text that can stand in a header. Raises `ValueError` with a sentence for control characters."""
+    if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
+        raise ValueError(f"{verb}: {name} must be text that fits into a header, not {value!r}.")
+    return value
+
+
 def checked(verb: str, **values: Any) -> None:
-    """Raise `ValueError` with a sentence for numbers that mean nothing: counts below 0, negative seconds."""
+    """Raise `ValueError` with a sentence for numbers that mean nothing: below 0, or beyond all use."""
     for name, value in values.items():
         whole = name in ("events", "times", "size", "count")
         if value is None:
             continue
         good = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-        if not good or not value >= 0:
-            kind = "a whole number, 0 or more" if whole else "a number of seconds, 0 or more"
+        if not good or not 0 <= value <= (MOST if whole else A_DAY):
+            kind = "a whole number, 0 or more" if whole else "a number of seconds, 0 or more, a day at most"
+            kind += f", {MOST} at most" if good and whole and value > MOST else ""
             raise ValueError(f"{verb}: {name} must be {kind}, not {value!r}.")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from customgpt_emulator.faults_base import Chunk, End, Fault, Lossy, Order, Ordering, Step, checked
+from customgpt_emulator.faults_base import Chunk, End, Fault, Lossy, Order, Ordering, Step, checked, header
 from customgpt_emulator.faults_losses import BreakOff
 from customgpt_emulator.faults_orders import Orders
 from customgpt_emulator.shapes import dump
@@ -260,6 +260,7 @@ class ContentVerbs(Orders):
         self, content_type: str = "text/html; charset=UTF-8", **order: Unpack[Ordering]
     ) -> Order:
         """Send the right bytes under a wrong content type."""
+        header("wrong_content_type", "content_type", content_type)
         return self._place("wrong_content_type", partial(Mislabelled, content_type), order)
 
 

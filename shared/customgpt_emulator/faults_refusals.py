@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from customgpt_emulator.errors import ApiError, Invalid, Throttled, credits_exhausted, unauthenticated
-from customgpt_emulator.faults_base import Fault, Lossy, Order, Ordering
+from customgpt_emulator.faults_base import Fault, Lossy, Order, Ordering, header
 from customgpt_emulator.faults_orders import Orders
 from customgpt_emulator.shapes import dump
 
@@ -116,7 +116,8 @@ class RefusalVerbs(Orders):
             raise ValueError(f"error: status must be a number from 200 to 599, not {status!r}.")
         text = message or _REASONS.get(status) or ("Internal Server Error" if status >= 500 else "Refused")
         raw = dump(body) if isinstance(body, Mapping) else body.encode() if isinstance(body, str) else body
-        headers = {} if retry_after is None else {"Retry-After": _text(retry_after)}
+        header("error", "content_type", content_type)
+        headers = {} if retry_after is None else {"Retry-After": _text("error", retry_after)}
         return self._place("error", partial(Replace, status, raw, content_type, headers, text), order)
 
     def rate_limit(self, retry_after: float | str | None = None, **order: Unpack[Lossy]) -> Order:
@@ -126,7 +127,7 @@ class RefusalVerbs(Orders):
         """
         headers = {"X-RateLimit-Remaining": "0"}
         if retry_after is not None:
-            headers["Retry-After"] = _text(retry_after)
+            headers["Retry-After"] = _text("rate_limit", retry_after)
         return self._place("rate_limit", partial(Refuse, error=Throttled(headers)), order)
 
     def exhaust_credits(self, **order: Unpack[Lossy]) -> Order:
@@ -167,8 +168,12 @@ class RefusalVerbs(Orders):
         """
         if status not in (301, 302, 303, 307, 308):
             raise ValueError(f"redirect: status must be 301, 302, 303, 307 or 308, not {status!r}.")
+        if location is not None:
+            header("redirect", "location", location)
         return self._place("redirect", partial(Redirect, status, location=location), order)
 
 
-def _text(retry_after: float | str) -> str:
-    return retry_after if isinstance(retry_after, str) else f"{retry_after:g}"
+def _text(verb: str, retry_after: float | str) -> str:
+    if isinstance(retry_after, str):
+        return header(verb, "retry_after", retry_after)
+    return f"{retry_after:g}"

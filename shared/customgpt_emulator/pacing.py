@@ -8,6 +8,8 @@ from typing import Any
 
 __all__ = ["Pacing"]
 
+A_DAY = 86_400  # seconds; who waits longer waits for ever
+
 
 class Pacing:
     """The speed of answers; may be changed at any time, and holds for the answers that begin after that.
@@ -81,9 +83,10 @@ class Pacing:
 def _check(name: str, value: Any) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if name == "time_to_first_token":
-        good, rule = number and 0 <= value < float("inf"), "a number of seconds, 0 or more"
+        good, rule = number and 0 <= value <= A_DAY, "a number of seconds, 0 or more, a day at most"
     elif name == "tokens_per_second":
-        good, rule = value is None or (number and value > 0), "a number above 0, or None for no limit"
+        good = value is None or (number and 1 / A_DAY <= value < float("inf"))
+        rule = "a number above 0, one a day at least, or None for no limit"
     elif name == "jitter":
         good, rule = number and 0 <= value <= 1, "a share from 0 to 1"
     else:

@@ -37,12 +37,13 @@ def page_key(api_key: str) -> str:
 def admitted(request: web.Request, api_key: str) -> bool:
     """Whether the request has the page's cookie."""
     given = request.cookies.get(_cookie_name(request), "")
-    return hmac.compare_digest(given.encode(), _derived(api_key, "cookie").encode())
+    return hmac.compare_digest(given.encode("utf-8", "replace"), _derived(api_key, "cookie").encode())
 
 
 def login(request: web.Request, api_key: str) -> web.Response:
     """Exchange the key in the address for a cookie. Raises `Refused` for a wrong key."""
-    if not hmac.compare_digest(request.query.get("key", "").encode(), page_key(api_key).encode()):
+    given = request.query.get("key", "").encode("utf-8", "replace")
+    if not hmac.compare_digest(given, page_key(api_key).encode()):
         raise Refused(401, f"The key in the address is not this emulator's. {REMEDY}")
     response = web.Response(status=303, headers={"Location": "/"})
     # Not Secure: the emulator speaks plain HTTP, on this machine.

@@ -67,6 +67,7 @@ async def update_agent(call: Call) -> web.StreamResponse:
     """Changes what is given; a sitemap or file is added to what the agent has."""
     agent, fields = call.agent(), call.body.fields
     pages = await read_uploads(call)
+    agent = call.agent()  # again: while the files were read it may have been deleted
     values: dict[str, Any] = {"updated_at": call.now}
     if "project_name" in fields:
         values["name"] = call.text("project_name")

@@ -69,6 +69,9 @@ async def _accept(call: Call) -> Question:
         raise Invalid(prompt="The prompt must be a string.")
     name = external_id(call)
     attached = await _attached(call)
+    if call.body.files:  # while they were read anything may have happened
+        agent = call.agent()
+        conversation = _conversation(call, agent)
     store = call.context.store
     if conversation is None:
         session_id = call.request.match_info["session_id"]

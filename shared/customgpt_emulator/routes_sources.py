@@ -97,6 +97,7 @@ async def create_source(call: Call) -> web.StreamResponse:
     agent = call.agent()
     address = call.text("sitemap_path")
     pages = await read_uploads(call)
+    agent = call.agent()  # again: while the files were read it may have been deleted
     if pages:
         number = call.context.store.add_source(agent["id"], "upload", {}, call.now)
         add_uploads(call, agent["id"], number, pages)

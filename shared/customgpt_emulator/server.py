@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from customgpt_emulator import (
     routes_account,
@@ -18,7 +19,7 @@ from customgpt_emulator import (
     routes_sources,
     routes_uncovered,
 )
-from customgpt_emulator.bodies import read_body
+from customgpt_emulator.bodies import Body, read_body
 from customgpt_emulator.call import Call, Handler, Route
 from customgpt_emulator.connections import Gone
 from customgpt_emulator.context import CONTEXT, Context
@@ -89,7 +90,7 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
     try:
         admitted = has_key(request, call.context.api_key)
         if admitted or (request.content_length or SMALL_BODY + 1) <= SMALL_BODY:
-            call.body = await read_body(request)
+            call.body = await _body(request)
             call.context.journal.take_body(
                 entry, call.body
             )  # a stranger's too: the verdict asks what went where
@@ -114,6 +115,14 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
     if not response.prepared:
         await _send(call, response)
     return response
+
+
+async def _body(request: web.Request) -> Body:
+    """The body; 400 when it is not compressed as it says, or not framed as HTTP wants it."""
+    try:
+        return await read_body(request)
+    except (HttpProcessingError, web.RequestPayloadError) as error:
+        raise ApiError(400, "Bad Request") from error
 
 
 async def _misserve(call: Call, handler: Handler) -> web.StreamResponse:

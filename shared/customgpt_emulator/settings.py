@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,6 +83,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
         "agent-left-user-left",
     ),
 }
+LARGEST = 10**9  # any number of any setting
 _LONGEST = {
     "default_prompt": 255,
     "no_answer_message": 1000,
@@ -135,7 +137,11 @@ def _typed(name: str, value: Any) -> Any:
     if isinstance(value, str):
         value = value.strip() or None
     if isinstance(default, int):
-        if not isinstance(value, (int, float)) and not (isinstance(value, str) and value.isdecimal()):
+        if isinstance(value, float) and value.is_integer():  # never of NaN and the infinities
+            value = int(value)
+        if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
+            value = int(value)
+        if not isinstance(value, int) or abs(value) > LARGEST:
             raise _refused(name)
         value = int(value)
     elif name == "example_questions":

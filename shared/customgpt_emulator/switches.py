@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 __all__ = ["Switches"]
 
@@ -12,7 +14,8 @@ __all__ = ["Switches"]
 class Switches:
     """How the emulator behaves where the service is unknown, has changed, or differs between captures.
 
-    A switch may be turned while the emulator runs: it is read at each request.
+    A switch may be turned while the emulator runs: it is read at each request. Raises `ValueError` for values
+    that the switch does not have, and `AttributeError` for a switch that does not exist.
     """
 
     unknown_session: Literal["404", "create"] = "404"
@@ -55,3 +58,33 @@ class Switches:
 
     escape_unicode: bool = True
     """JSON bodies in ASCII, as PHP writes them; False: UTF-8 on the wire."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        kinds = _kinds()
+        if name not in kinds:
+            raise AttributeError(f"there is no switch {name!r}; there are {', '.join(kinds)}.")
+        wanted = _wanted(name, kinds[name], value)
+        if wanted is not None:
+            raise ValueError(f"{name} must be {wanted}, not {value!r}.")
+        super().__setattr__(name, value)
+
+
+@lru_cache(maxsize=1)
+def _kinds() -> dict[str, Any]:
+    return get_type_hints(Switches)
+
+
+def _wanted(name: str, kind: Any, value: Any) -> str | None:
+    """What the switch takes instead of this; None when the value is right."""
+    if get_origin(kind) is Literal:
+        choices = get_args(kind)
+        good = any(value == choice and type(value) is type(choice) for choice in choices)
+        return None if good else " or ".join(repr(choice) for choice in choices)
+    if kind is bool:
+        return None if isinstance(value, bool) else "True or False"
+    if value is None and type(None) in get_args(kind):
+        return None
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if name == "keep_alive_seconds":
+        return None if number and value > 0 else "a number of seconds above 0, or None"
+    return None if number and value >= 0 else "a number of seconds, 0 or more"

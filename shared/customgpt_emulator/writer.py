@@ -50,7 +50,8 @@ class EventWriter:
                 await step.take(self)
             self._fault.head(self.response)
         self._entry.status = self.response.status
-        self.response.enable_chunked_encoding()
+        if self._call.takes_chunks:
+            self.response.enable_chunked_encoding()
         self._call.begun = self.response
         await self._guarded(self.response.prepare(self._call.request))
 
@@ -93,7 +94,7 @@ class EventWriter:
         except (ConnectionError, RuntimeError) as error:
             if counts:
                 self._entry.events_sent -= 1
-            raise self._gone() from error
+            raise self._gone(error) from error
 
     async def end(self) -> None:
         """End the body properly."""
@@ -116,7 +117,7 @@ class EventWriter:
                     await asyncio.sleep(0)
         except (ConnectionError, RuntimeError) as error:
             entry.events_sent = self._index
-            raise self._gone() from error
+            raise self._gone(error) from error
 
     async def _play(self, frame: bytes, *, last: bool) -> None:
         if self._pause is not None and not frame.startswith(b"event: start"):
@@ -145,8 +146,10 @@ class EventWriter:
         try:
             await step
         except (ConnectionError, RuntimeError) as error:
-            raise self._gone() from error
+            raise self._gone(error) from error
 
-    def _gone(self) -> Gone:
+    def _gone(self, error: Exception) -> Gone:
+        if isinstance(error, RuntimeError) and "closing transport" not in str(error):
+            raise error  # a mistake of ours, and nobody has left
         self._entry.disconnected = not (self._entry.complete or self._entry.cut)
         return Gone()

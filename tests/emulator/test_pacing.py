@@ -49,10 +49,10 @@ class TestTheWaits:
         [
             (
                 {"time_to_first_token": -1},
-                "time_to_first_token must be a number of seconds, 0 or more, not -1",
+                "time_to_first_token must be a number of seconds, 0 or more, a day at most, not -1",
             ),
-            ({"time_to_first_token": None}, "0 or more, not None"),
-            ({"tokens_per_second": 0}, "tokens_per_second must be a number above 0, or None"),
+            ({"time_to_first_token": None}, "a day at most, not None"),
+            ({"tokens_per_second": 0}, "must be a number above 0, one a day at least, or None"),
             ({"jitter": 1.5}, "jitter must be a share from 0 to 1, not 1.5"),
             ({"speed": 1}, "there is no pacing 'speed'; there are time_to_first_token"),
         ],
