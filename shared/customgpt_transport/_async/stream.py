@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from customgpt_transport._answer import Answer, looks_like
-from customgpt_transport._async.http import ERROR_BYTES, Reader, as_response
+from customgpt_transport._async.reader import ERROR_BYTES, Reader, as_response
 from customgpt_transport._flows import Send
 from customgpt_transport._flows.prompts import Prompt, is_recoverable, new_session, open_stream, recover
 from customgpt_transport._flows.reading import Reading
@@ -106,24 +106,29 @@ class AsyncMessageStream(Reading):
 
     async def _open(self, send: Send) -> Response:
         """Perform the one streamed `Send`: an event stream stays open, anything else is read whole."""
-        response = await self._client._connections.open(send, self._options)
-        reader = Reader(response, self._options)
+        options = self._options
+        reader = await self._client._connections.open(send, options)
+        response, parts, kind = reader.response, [], ""
         try:
             if not 200 <= response.status < 300:
-                return as_response(response, await reader.rest(ERROR_BYTES), self._options)
-            reader.arm("first_byte", self._options.first_byte_timeout)
-            head = b""
-            while not (kind := looks_like(head)) and (chunk := await reader.read()):
-                head += chunk
+                reader.bound("events", options.event_timeout)
+                return as_response(response, await reader.rest(ERROR_BYTES), options)
+            reader.arm("first_byte", options.first_byte_timeout)
+            reader.bound("first_byte", options.first_byte_timeout)
+            while not kind and (chunk := await reader.read()):
+                parts.append(chunk)
+                kind = looks_like(chunk)  # what came before was blank
             if kind != "events":
-                rest = await reader.rest(self._options.max_event_bytes)
-                return as_response(response, head + rest, self._options)
+                reader.bound("events", options.event_timeout)
+                parts.append(await reader.rest(options.max_event_bytes))
+                return as_response(response, b"".join(parts), options)
         except BaseException:
             reader.hang_up()
             raise
         self._reader = reader
-        self._arm(reader, self._options.event_timeout)
-        return as_response(response, head, self._options)
+        reader.bound("events", None)
+        self._arm(reader, options.event_timeout)
+        return as_response(response, b"".join(parts), options)
 
     async def _more(self) -> MessageEvent:
         answer = self._opened()
