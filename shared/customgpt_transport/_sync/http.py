@@ -100,9 +100,7 @@ class Connections:
         except ValueError as error:
             if self._own is None:
                 raise
-            problem = _naming.garbled(
-                error
-            )  # a session of the caller's parses even redirects that it ignores
+            problem = _naming.garbled(error)  # a caller's session parses redirects that it ignores
         if isinstance(payload, _Upload) and payload.failure is not None:
             raise payload.failure  # the disk's, not the connection's
         raise problem

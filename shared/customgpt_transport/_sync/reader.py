@@ -42,12 +42,12 @@ class Reader:
         self._ended = False
         self._process = os.getpid()
         self.arm("idle", options.idle_timeout)
-        self.within(limit)
+        self.bound("events", limit)
 
-    def within(self, limit: float | None) -> None:
-        """Let all that is still to come take at most `limit` seconds; None lifts that again."""
-        self._limit = limit
-        self._deadline = None if limit is None else self._options.clock() + limit
+    def bound(self, clock: str, seconds: float | None) -> None:
+        """Let all that is still to come take at most `seconds`, by the name of `clock`; None lifts that."""
+        self._bound, self._limit = clock, seconds or 0.0
+        self._deadline = None if seconds is None else self._options.clock() + seconds
 
     def arm(self, clock: str, seconds: float) -> None:
         """Let the next reads wait at most `seconds` for a byte; `clock` is named when it runs out."""
@@ -63,7 +63,7 @@ class Reader:
             if self._deadline is not None:
                 left = self._deadline - self._options.clock()
                 if left < seconds:
-                    clock, seconds = "events", self._limit or 0.0
+                    clock, seconds = self._bound, self._limit
                     self._wait_for(left)
                 if left <= 0:
                     raise TimeoutError

@@ -11,13 +11,14 @@ from customgpt_transport._answer import Answer, looks_like
 from customgpt_transport._flows import Send
 from customgpt_transport._flows.prompts import Prompt, is_recoverable, new_session, open_stream, recover
 from customgpt_transport._flows.reading import Reading
+from customgpt_transport._sync.performing import Turn, take_turn
 from customgpt_transport._sync.reader import ERROR_BYTES, Reader, as_response
 from customgpt_transport._wire.http import Response
 from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Message, MessageEvent
 
 if TYPE_CHECKING:
-    from customgpt_transport._sync.client import Client, Turn
+    from customgpt_transport._sync.client import Client
 
 
 class MessageStream(Reading):
@@ -84,7 +85,7 @@ class MessageStream(Reading):
         client, prompt, options = self._client, self._prompt, self._options
         if self._session_id is None:
             self._session_id = client._drive(new_session(prompt), options)
-        self._turn = client._take_turn(prompt, self._session_id)
+        self._turn = take_turn(prompt, self._session_id)
         answer = self._answer = prompt.answer(self._session_id)
         try:
             begun = client._drive(open_stream(prompt, self._session_id, answer), options, self._open)
@@ -100,36 +101,44 @@ class MessageStream(Reading):
 
     def _open(self, send: Send) -> Response:
         """Perform the one streamed `Send`: an event stream stays open, anything else is read whole."""
-        response = self._client._connections.open(send, self._options)
-        reader = Reader(response, self._options)
+        options = self._options
+        response = self._client._connections.open(send, options)
+        reader, parts, kind = Reader(response, options), list[bytes](), ""
         try:
             if not 200 <= response.status_code < 300:
-                return as_response(response, reader.rest(ERROR_BYTES), self._options)
-            reader.arm("first_byte", self._options.first_byte_timeout)
-            head = b""
-            while not (kind := looks_like(head)) and (chunk := reader.read()):
-                head += chunk
+                reader.bound("events", options.event_timeout)
+                return as_response(response, reader.rest(ERROR_BYTES), options)
+            reader.arm("first_byte", options.first_byte_timeout)
+            reader.bound("first_byte", options.first_byte_timeout)
+            while not kind and (chunk := reader.read()):
+                parts.append(chunk)
+                kind = looks_like(chunk)  # what came before was blank
             if kind != "events":
-                return as_response(response, head + reader.rest(self._options.max_event_bytes), self._options)
+                reader.bound("events", options.event_timeout)
+                parts.append(reader.rest(options.max_event_bytes))
+                return as_response(response, b"".join(parts), options)
         except BaseException:
             reader.hang_up()
             raise
         self._reader = reader
-        self._arm(reader, self._options.event_timeout)
-        return as_response(response, head, self._options)
+        reader.bound("events", None)
+        self._arm(reader, options.event_timeout)
+        return as_response(response, b"".join(parts), options)
 
     def _more(self) -> MessageEvent:
         answer = self._opened()
         while True:
             if answer.failure is not None:
                 self._recover(answer.failure, answer)
-            elif answer.finished is not None or self._reader is None:
+            elif (
+                answer.finished is not None or (reader := self._reader) is None
+            ):  # another thread may close it
                 self.close()
                 raise StopIteration
             else:
                 self._resume()
                 try:
-                    chunk = self._reader.read()
+                    chunk = reader.read()
                 except CustomGPTError as error:
                     self._recover(self._broken(error), answer)
                 else:

@@ -1,0 +1,153 @@
+"""Bytes that trickle do not wind the clocks of the blocking client, wherever in an answer they come."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import socket
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from customgpt_transport import (
+    AnswerDelta,
+    Client,
+    ClientOptions,
+    CustomGPTError,
+    ProtocolError,
+    RequestTimeout,
+    RetryPolicy,
+)
+from tests.transport.test_naming import HEAD, Peer
+
+EVENT = b'data: {"status":"progress","message":"a"}\n\n'
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
+LONG = b"HTTP/1.1 %s\r\nContent-Length: 100000\r\n\r\n"
+CLOCKS = ("first_byte_timeout", "idle_timeout", "event_timeout")
+
+Run = Callable[..., Peer]
+
+
+@pytest.fixture
+def trickling() -> Iterator[Callable[..., Client]]:
+    """Make clients of a server that sends `head`, then `piece` over and over, until the client leaves.
+
+    It gives up only after so many seconds that a client which waits for the end fails its test.
+    """
+    with contextlib.ExitStack() as ends:
+
+        def make(head: bytes, piece: bytes = b"x", seconds: float = 0.3, **options: object) -> Client:
+            def serve(connection: socket.socket) -> None:
+                peer.read(connection)
+                connection.sendall(head)
+                ends_at = time.monotonic() + 20
+                while time.monotonic() < ends_at:
+                    connection.sendall(piece)
+                    time.sleep(0.01)
+
+            peer = Peer(serve)
+            ends.callback(peer.close)
+            settings = {
+                **dict.fromkeys(CLOCKS, seconds),
+                "retry": RetryPolicy(max_retries=0),
+                "recovery_patience": 0,
+                **options,
+            }
+            client = Client(
+                options=ClientOptions(
+                    api_key="k",
+                    base_url=peer.base_url,
+                    project_id=7,
+                    **settings,  # type: ignore[arg-type]
+                )
+            )
+            ends.callback(client.close)
+            return client
+
+        yield make
+
+
+def streamed(client: Client) -> tuple[list[object], CustomGPTError]:
+    events: list[object] = []
+    with pytest.raises(CustomGPTError) as caught, client.stream("Why?", session_id="s") as answer:
+        events.extend(answer)
+    return events, caught.value
+
+
+def asked(client: Client) -> CustomGPTError:
+    with pytest.raises(CustomGPTError) as caught:
+        client.ask("Why?", session_id="s")
+    return caught.value
+
+
+def clock_of(error: BaseException | None) -> str:
+    while error is not None and not isinstance(error, RequestTimeout):
+        error = error.__cause__
+    assert error is not None
+    return error.clock
+
+
+def test_in_the_status_line_and_headers(trickling):
+    for head in (b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nX: "):
+        assert "first_byte" == clock_of(asked(trickling(head)))
+
+
+def test_in_one_interim_answer_after_the_other(trickling):
+    assert "first_byte" == clock_of(asked(trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n")))
+
+
+def test_inside_of_a_chunk(trickling):
+    events, error = streamed(trickling(CHUNKED + b"100000\r\n", b":"))
+    assert [AnswerDelta("a")] == events
+    assert "events" == clock_of(error)
+
+
+def test_inside_of_a_chunk_of_endless_text(trickling):
+    """What is there of a chunk is looked at, so that an event cannot grow beyond its bound."""
+    client = trickling(CHUNKED + b"fffffff\r\ndata: ", b"x" * 50, seconds=20, max_event_bytes=500)
+    assert isinstance(streamed(client)[1], ProtocolError)
+
+
+def test_in_the_frame_of_a_chunk(trickling):
+    assert "idle" in clock_of(streamed(trickling(CHUNKED + b"5;", b"x", event_timeout=20))[1])
+
+
+def test_behind_the_last_chunk(trickling):
+    assert "idle" in clock_of(streamed(trickling(CHUNKED + b"0\r\n", b"X: y\r\n", event_timeout=20))[1])
+
+
+def test_blank_lines_do_not_begin_an_answer(trickling):
+    client = trickling(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n\n\r\n")
+    assert "first_byte" == clock_of(streamed(client)[1])
+
+
+@pytest.mark.parametrize("way", [asked, lambda client: streamed(client)[1]])
+@pytest.mark.parametrize("head", [LONG % b"500 X", LONG % b"200 OK" + b"{", LONG % b"302 X\r\nLocation: /x"])
+def test_in_a_body_that_is_no_stream(trickling, way, head):
+    assert "events" == clock_of(way(trickling(head)))
+
+
+@pytest.mark.parametrize("ids", [[1], [1, 2]])
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n", LONG % b"200 OK" + b"{"])
+def test_a_citation_is_not_waited_for_beyond_its_own_clock(trickling, ids, head):
+    client = trickling(head, seconds=20, citation_timeout=0.3)
+    for citation in client.citations(ids):
+        assert "not back within 0.3 s (citation_timeout)" == citation.problem
+
+
+def test_a_citation_that_answers_late_and_slowly(trickling):
+    """The clocks of its phases share the seconds: connecting, the headers, the body."""
+    ticks = itertools.count(step=0.05)
+    client = trickling(LONG % b"200 OK" + b"{", seconds=20, citation_timeout=1, clock=lambda: next(ticks))
+    [citation] = client.citations([1])
+    assert "not back within 1 s (citation_timeout)" == citation.problem
+
+
+def test_a_download_may_take_its_time(trickling):
+    """Only silence ends a download, however long the whole of it takes."""
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n"
+    to = io.BytesIO()
+    assert 60 == trickling(body, seconds=0.3).pages.preview(1, to=to)
+    assert b"x" * 60 == to.getvalue()
