@@ -7,7 +7,7 @@ import inspect
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from customgpt_transport import APIError, CustomGPTError, RateLimited, RetryPolicy, ServerError, errors
@@ -62,6 +62,7 @@ def test_a_refusal_is_safe_to_send_again_by_its_status(status, asked_to_wait, sa
     assert safe == ServerError("words", status=status, retry_after=asked_to_wait).resend_safe
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     attempt=st.integers(1, 10_000),
     base=st.floats(0, 1e6),
@@ -77,6 +78,7 @@ def test_every_pause_is_within_its_bounds(attempt, base, cap, drawn, retries):
     assert pause is None or pause <= base * 2.0 ** min(attempt - 1, 60)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=30) | st.integers().map(str) | st.floats().map(str) | st.sampled_from(["9" * 5000]))
 def test_whatever_retry_after_says_it_is_seconds_or_nothing_and_never_a_nap_beyond_the_patience(value):
     seconds = retry_after({"retry-after": value})

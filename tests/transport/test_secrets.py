@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 import aiohttp
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.traceback import Traceback
@@ -230,6 +230,7 @@ def test_an_external_id_is_one_value_of_the_query(service, open_door):
     assert not sent.streamed
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=600) | st.integers() | st.sampled_from(UNFIT + FIT))
 def test_any_value_is_one_segment_of_the_path_or_refused(value):
     try:
@@ -242,6 +243,7 @@ def test_any_value_is_one_segment_of_the_path_or_refused(value):
     assert unquote(segment) not in ("", ".", "..")
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_value_changes_the_shape_of_an_address(session_id, text):
     for make, slashes in (
