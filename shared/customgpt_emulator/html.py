@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 __all__ = ["HtmlPage", "html_to_document"]
 
 _SILENT = frozenset({"script", "style", "template", "noscript", "nav", "svg", "head", "button", "select"})
+_IN_HEAD = frozenset({"base", "link", "meta", "title", "script", "style", "noscript", "template"})
 _BLOCK_NAMES = (
     "p div section article main header footer aside blockquote ul ol li dl dt dd table tr pre figure form "
     "figcaption h1 h2 h3 h4 h5 h6 hr body address details summary"
@@ -30,15 +31,22 @@ class HtmlPage:
 
 def html_to_document(source: str) -> HtmlPage:
     """Read a page. Broken markup is read as far as it goes; nothing is raised."""
-    parser = _Parser()
-    parser.feed(source)
-    parser.close()
-    parser.end_block()
+    parser = _parsed(source, _SILENT)
+    if parser.silenced:  # what is never ended would silence all the rest
+        parser = _parsed(source, _SILENT - set(parser.silenced))
     page = parser.page
     page.text = re.sub(r"\n{3,}", "\n\n", "".join(parser.out)).strip()
     if page.title is None and parser.first_heading:
         page.title = parser.first_heading
     return page
+
+
+def _parsed(source: str, silent: frozenset[str]) -> _Parser:
+    parser = _Parser(silent)
+    parser.feed(source)
+    parser.close()
+    parser.end_block()
+    return parser
 
 
 @dataclass
@@ -48,13 +56,15 @@ class _Row:
 
 
 class _Parser(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, silent: frozenset[str]) -> None:
         super().__init__(convert_charrefs=True)
+        self.silenced: list[str] = []
+        """The elements without a text of use that are open, outermost first."""
+        self._silent = silent
         self.page = HtmlPage()
         self.out: list[str] = []
         self.first_heading = ""
         self._inline: list[str] = []
-        self._silent = 0
         self._in_title = False
         self._pre = 0
         self._prefix = ""
@@ -63,6 +73,8 @@ class _Parser(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = {name: value or "" for name, value in attrs}
+        if tag not in _IN_HEAD:
+            self._end_head()
         if tag == "meta":
             self._meta(named)
         elif tag == "link" and named.get("rel", "").lower() == "canonical":
@@ -71,9 +83,9 @@ class _Parser(HTMLParser):
             self._in_title = True
             self.page.title = ""
         elif tag == "body":
-            self._silent = 0  # a head that was never closed
-        elif tag in _SILENT:
-            self._silent += 1
+            self.silenced.clear()
+        elif tag in self._silent:
+            self.silenced.append(tag)
         elif tag == "br":
             self._inline.append("\n" if self._pre else " ")
         elif tag in ("td", "th"):
@@ -96,8 +108,9 @@ class _Parser(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         if tag == "title":
             self._in_title = False
-        elif tag in _SILENT:
-            self._silent = max(0, self._silent - 1)
+        elif tag in self._silent:
+            if tag in self.silenced:  # and whatever was left open within
+                del self.silenced[len(self.silenced) - 1 - self.silenced[::-1].index(tag) :]
         elif tag in ("td", "th"):
             if self._row is not None:
                 self._row.cells.append(self._take_inline().replace("|", "\\|"))
@@ -117,8 +130,16 @@ class _Parser(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self.page.title = re.sub(r"\s+", " ", (self.page.title or "") + data).strip()
-        elif not self._silent:
+            return
+        if data.strip() and self.silenced[-1:] == ["head"]:
+            self._end_head()
+        if not self.silenced:
             self._inline.append(data)
+
+    def _end_head(self) -> None:
+        """The end of a head need not be written: the first thing ends it that a head cannot hold."""
+        if self.silenced[-1:] == ["head"]:
+            self.silenced.pop()
 
     def end_block(self) -> None:
         if self._pre or self._row is not None:

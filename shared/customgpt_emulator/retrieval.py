@@ -17,6 +17,7 @@ from customgpt_emulator.passages import SEPARATOR, sentences
 __all__ = ["Candidate", "Terms", "choose", "compose", "greeting", "is_follow_up"]
 
 MOST_TERMS = 32
+SEVERAL = 4  # terms; more of them ask several things at once
 PAGES = 3  # pages quoted by one answer, at most
 SENTENCES = 3  # quoted from one long paragraph
 SHORT = 420  # characters; a paragraph up to this length is quoted whole
@@ -28,13 +29,27 @@ _STOP_WORDS = (
     "out over please shall she should show so some such tell than that the their them then there "
     "these they this those to too us use used using very want was we were what when where which "
     "while who whom whose why will with within would you your let s t re ve ll d m explain describe "
-    "say says work works happen happens long kind else "
+    "say says work works happen happens long kind else mean means meaning take takes "
+    "taking took taken made make makes help better best good "
 )
 _STOP = frozenset(_STOP_WORDS.split())
+# Words of all kinds of questions and documents: they say nothing about what is asked.
+_WEAK_WORDS = (
+    "time times date dates today tomorrow yesterday now day days week weeks month months year years hour "
+    "hours minute minutes second seconds name names number numbers people person thing things way ways "
+    "question questions answer answers policy policies rule rules detail details information info error "
+    "errors first last"
+)
+_WEAK = frozenset(_WEAK_WORDS.split())
+# Whoever asks for a price is answered by an amount.
+_PRICES = frozenset({"cost", "costs", "price", "prices", "priced", "pricing", "expensive"})
+_PRICE_FORMS = ("cost*", "pric*", "euro", "euros", "eur", "usd", "dollar", "dollars")
 _SUFFIXES = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "ed", "es", "s", "y", "e")
 
 
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
+_WORD = re.compile(r"[^\W_]+")
+_SENTENCE_END = re.compile(r"(?:^|[.!?:\n])[\s\W_]*$")
 
 
 @dataclass(frozen=True)
@@ -45,16 +60,42 @@ class Terms:
     """
 
     forms: tuple[tuple[str, ...], ...]
+    strong: frozenset[int]
+    """The numbers of those that say what is asked about: not units of time, small numbers and the like."""
+    names: frozenset[int]
+    """Of these, the numbers of those that are written like names."""
 
     @classmethod
     def of(cls, *prompts: str) -> Terms:
         """Read the prompts, the most telling first; question words and the like are left out."""
-        found: dict[tuple[str, ...], None] = {}
+        found: dict[tuple[str, ...], tuple[bool, bool]] = {}
         for prompt in prompts:
-            for word in re.findall(r"[^\W_]+", fold(prompt[:20_000])):
-                if word not in _STOP:
-                    found.setdefault(_forms(word))
-        return cls(tuple(found)[:MOST_TERMS])
+            text = _without_accents(prompt[:20_000])
+            words = list(_WORD.finditer(text))
+            # In a heading, or in capitals throughout, a capital letter tells nothing.
+            telling = 2 * sum(word[0][0].isupper() for word in words) <= len(words)
+            for match in words:
+                word = match[0].lower()
+                if word in _STOP or (word.isdigit() and len(word) == 1):
+                    continue
+                strong = word not in _WEAK and not (word.isdigit() and len(word) == 2)
+                begins = _SENTENCE_END.search(text, 0, match.start()) is not None
+                found.setdefault(_forms(word), (strong, telling and match[0][0].isupper() and not begins))
+        kept = list(found.items())[:MOST_TERMS]
+        strong_ones = frozenset(number for number, (_, (strong, _)) in enumerate(kept) if strong)
+        names = frozenset(number for number, (_, (_, name)) in enumerate(kept) if name)
+        return cls(tuple(forms for forms, _ in kept), strong_ones, names & strong_ones)
+
+    def suffice(self, found: set[int]) -> bool:
+        """Whether a passage that holds these terms is about what was asked.
+
+        Of one or two strong terms it must hold all, of three or four all but one. More of them ask several
+        things at once: half of all terms will do.
+        """
+        count, held = len(self.strong), len(self.strong & found)
+        if count > SEVERAL:
+            return held >= 2 and 2 * len(found) >= len(self)
+        return count > 0 and held >= (count if count <= 2 else count - 1)
 
     @property
     def match(self) -> str:
@@ -63,16 +104,13 @@ class Terms:
         return " OR ".join(f'"{form[:-1]}"*' if form.endswith("*") else f'"{form}"' for form in forms)
 
     @cached_property
-    def _needles(self) -> list[tuple[str, ...]]:
-        return [
-            tuple(" " + form[:-1] if form.endswith("*") else f" {form} " for form in term)
-            for term in self.forms
-        ]
+    def _patterns(self) -> list[re.Pattern[str]]:
+        return [re.compile(" (?:" + "|".join(map(_pattern, term)) + ")") for term in self.forms]
 
     def found_in(self, text: str) -> set[int]:
         """Which of the terms a text holds, by their numbers."""
         words = f" {_BETWEEN_WORDS.sub(' ', fold(text))} "
-        return {number for number, forms in enumerate(self._needles) if any(form in words for form in forms)}
+        return {number for number, pattern in enumerate(self._patterns) if pattern.search(words)}
 
     def __len__(self) -> int:
         return len(self.forms)
@@ -95,13 +133,19 @@ class Candidate:
 
 def fold(text: str) -> str:
     """Lower case without accents, as the index folds."""
-    if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return text.lower()
+    return _without_accents(text).lower()
+
+
+def _without_accents(text: str) -> str:
+    if text.isascii():
+        return text
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
 
 
 def _forms(word: str) -> tuple[str, ...]:
     """The forms of a word: its ending goes as long as four letters remain; shorter words have a plural."""
+    if word in _PRICES:
+        return _PRICE_FORMS
     if not word.isalpha() or len(word) <= 2:
         return (word,)
     if word.endswith("ies") and len(word) <= 6:
@@ -118,19 +162,32 @@ def _forms(word: str) -> tuple[str, ...]:
     return ((word[:-1] if doubled else word) + "*",)
 
 
+# What may follow the first four letters of a short word: "plan", "plans", "planned", and not "planet".
+_ENDINGS = "s|es|e|en|y|ies|ied|ing|ings|ed|er|ers|al|ly|able|ment|ments"
+
+
+def _pattern(form: str) -> str:
+    if not form.endswith("*"):
+        return f"{form} "
+    stem = form[:-1]
+    return f"{stem}{stem[-1]}?(?:{_ENDINGS})? " if len(stem) == 4 and stem.isascii() else stem
+
+
 def choose(candidates: Iterable[Candidate], terms: Terms) -> list[Candidate]:
     """The passages worth quoting, best first; empty when none says enough.
 
-    A passage must hold at least half of the terms (its headings count), and be not much worse than the best;
-    at most two come from the best page and one from each of two more.
+    A passage must hold enough of the terms (its headings count), and be not much worse than the best; at most
+    two come from the best page and one from each of two more. A name that none of the passages knows is what
+    the question is about, so there is no answer to it.
     """
-    needed = (len(terms) + 1) // 2
+    found = [(c, terms.found_in(c.text), terms.found_in(f"{c.title} {c.heading}")) for c in candidates]
+    known = {number for _, text, above in found for number in text | above}
+    if len(terms.strong) <= SEVERAL and not terms.names <= known:
+        return []
     rated: list[tuple[float, Candidate]] = []
-    for candidate in candidates:
-        inside = terms.found_in(candidate.text)
-        covered = len(inside | terms.found_in(f"{candidate.title} {candidate.heading}"))
-        if covered >= needed:
-            share = (covered + 0.5 * len(inside)) / len(terms)
+    for candidate, inside, above in found:
+        if terms.suffice(inside | above):
+            share = (len(inside | above) + 0.5 * len(inside)) / len(terms)
             early = 1 + 0.25 / (1 + candidate.position)  # a page says first what it is about
             rating = share * share * early * (1 + min(candidate.rank, 50.0) / 20)
             rated.append((round(rating, 6), candidate))

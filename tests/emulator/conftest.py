@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,26 @@ Purchases paid with a gift card are refunded to a new gift card:
 <tr><td>Comet</td><td>80 euros</td></tr></table><script>var hidden = 1;</script></body></html>""",
     "care/cleaning.txt": "Cleaning\n\nWipe the shade with a dry cloth. Naïve owners use water — never that.",
 }
+
+
+class Time:
+    """A clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def real_time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    """The time by which delays and limits of all emulators go; it moves when the test turns it."""
+    from customgpt_emulator.clock import Clock
+
+    time = Time()
+    monkeypatch.setattr(Clock, "real", lambda clock: time.now)
+    return time
 
 
 @pytest.fixture
@@ -73,9 +94,16 @@ class Raw:
         return self.call("POST", f"conversations/{session}/messages", json={"prompt": prompt}, **options)
 
 
-@pytest.fixture
-def raw(server: Emulator) -> Iterator[Raw]:
+@contextmanager
+def speak(emulator: Emulator) -> Iterator[Raw]:
+    """A session that carries the key."""
     with requests.Session() as http:
         http.trust_env = False
-        http.headers["Authorization"] = f"Bearer {server.api_key}"
-        yield Raw(server, http)
+        http.headers["Authorization"] = f"Bearer {emulator.api_key}"
+        yield Raw(emulator, http)
+
+
+@pytest.fixture
+def raw(server: Emulator) -> Iterator[Raw]:
+    with speak(server) as raw:
+        yield raw
