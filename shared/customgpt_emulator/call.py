@@ -41,13 +41,24 @@ class Call:
 
     @cached_property
     def now(self) -> float:
-        """The time of this request, the same throughout."""
+        """The date of this request, the same throughout."""
         return self.context.clock.now()
+
+    @cached_property
+    def real(self) -> float:
+        """The real time of this request, for what is waited for."""
+        return self.context.clock.real()
+
+    @property
+    def ready_at(self) -> float:
+        """When what this request adds counts as indexed; 0: at once."""
+        delay = self.context.switches.readiness_delay
+        return self.real + delay if delay else 0.0
 
     @cached_property
     def shapes(self) -> Shapes:
         """How rows look to this client."""
-        return Shapes(origin_of(self.request), self.context.switches, self.now)
+        return Shapes(origin_of(self.request), self.context.switches, self.real)
 
     @property
     def url(self) -> str:

@@ -34,7 +34,7 @@ __all__ = ["command"]
 @click.option("-k", "--api-key", help="Key to accept; a fresh one unless given.")
 @click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="File that keeps everything.")
 @click.option("--reset", is_flag=True, help="Forget what the state file holds, and begin again.")
-@click.option("--seed", type=int, help="Same requests, same bytes: fixes ids, session ids and the clock.")
+@click.option("--seed", type=int, help="Same requests, same bytes: fixes ids, session ids and dates.")
 @click.option("--watch/--no-watch", default=True, help="Index documents anew when they change.")
 @click.option(
     "--fault",

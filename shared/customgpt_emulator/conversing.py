@@ -43,7 +43,7 @@ class Question:
 
 def check_active(call: Call, agent: sqlite3.Row) -> None:
     """403 for an agent without anything indexed: a client reads it so; the text is unknown."""
-    if not call.context.library.is_active(agent["id"], call.now):
+    if not call.context.library.is_active(agent["id"], call.real):
         raise ApiError(403, "Agent is not active")
 
 
@@ -71,7 +71,7 @@ def find_answer(call: Call, question: Question) -> Answer:
         question.prompt,
         earlier=question.earlier,
         attached=question.attached,
-        now=call.now,
+        now=call.real,
         no_answer=settings["no_answer_message"] or DEFAULTS["no_answer_message"],
         marks=bool(marks) and not hidden,
     )

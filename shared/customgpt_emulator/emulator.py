@@ -47,7 +47,8 @@ class Emulator:
     `documents`: the folder that the first agent answers from; without one the agent has no pages yet.
     `host`, `port`: where to listen; loopback and a free port unless asked otherwise.
     `api_key`: the key to accept; a fresh one unless given. `seed`: the same requests get the same bytes, with
-    ids, session ids and clock fixed. `state`: an SQLite file that keeps everything across restarts.
+    ids, session ids and dates fixed (limits and delays are real time). `state`: an SQLite file that keeps
+    everything across restarts.
     `control`: whether faults, journal and the rest are open under `/_emulator/`; None: on loopback only.
     `watch`: index documents anew when they change, while serving (needs the extra `emulator`).
     `requests_per_minute`, `credits`, `concurrent_prompts`: limits; `quotas` changes them later.
@@ -91,7 +92,7 @@ class Emulator:
         )
         self._clock = Clock(seed)
         self.quotas = Quotas(
-            self._clock.now,
+            self._clock.real,
             requests_per_minute=requests_per_minute,
             credits=credits,
             concurrent_prompts=concurrent_prompts,
@@ -213,6 +214,7 @@ class Emulator:
         self._stop = asyncio.Event()
         store = Store(self._state)
         try:
+            self._begin(store)
             self._context = Context(
                 self.api_key,
                 store,
@@ -255,6 +257,13 @@ class Emulator:
         finally:
             store.close()
 
+    def _begin(self, store: Store) -> None:
+        """Every run with the same seed is the same, the second of one emulator too."""
+        self._clock.reset()
+        self._clock.resume(store.latest())
+        self.faults.begin()
+        self.pacing.begin()
+
     def _watcher(self, context: Context) -> Watcher | None:
         """Indexes what changes in the folder; made before the first indexing, so that nothing is missed."""
         if not self._watch or self._folder is None:
@@ -287,7 +296,7 @@ class Emulator:
         if known is None or store.agent(int(known)) is None:
             name = self._folder.root.name if self._folder is not None else "Emulated agent"
             with store.transaction():
-                made = store.add_agent(name or "Documents", context.clock.slug(), now)
+                made = store.add_agent(name or "Documents", context.clock.slug(store.next_id("agents")), now)
                 store.set_fact("agent", str(made))
                 store.set_fact("created_at", str(now))
         self._project_id = int(store.fact("agent") or 0)

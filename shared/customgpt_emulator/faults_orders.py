@@ -77,6 +77,10 @@ class Orders:
         """As at the beginning."""
         self.clear()
         self.hidden.forget()
+        self.begin()
+
+    def begin(self) -> None:
+        """Chances begin again with the seed; what was ordered stays."""
         self._random.seed(self._seed)
 
     def _place(self, verb: str, make: Callable[..., Fault], order: Mapping[str, Any]) -> Order:
@@ -145,7 +149,7 @@ class Hidden:
             return
         session_id = call.request.match_info.get("session_id", "")
         call.context.store.db.execute("DELETE FROM messages WHERE id = ?", (row["id"],))
-        self._rows.append(_Withheld(dict(row), session_id, polls, call.context.clock.now() + seconds))
+        self._rows.append(_Withheld(dict(row), session_id, polls, call.context.clock.real() + seconds))
 
     def reveal(self, call: Call) -> None:
         """A request has come: put back what may be seen by now. A request for a list is a poll."""
@@ -155,7 +159,7 @@ class Hidden:
         session_id = call.request.match_info.get("session_id", "")
         left = []
         for withheld in self._rows:
-            if withheld.polls or call.context.clock.now() < withheld.until:
+            if withheld.polls or call.context.clock.real() < withheld.until:
                 left.append(withheld)
                 if polled and session_id == withheld.session_id:
                     withheld.polls = max(0, withheld.polls - 1)

@@ -12,7 +12,9 @@ from customgpt_emulator.faults_base import Lossy, Ordering
 
 __all__ = ["order_fault", "parse_fault", "verbs"]
 
-_OWN = frozenset({"attach", "cancel", "clear", "release", "reset", "take", "takes_connection"})  # no verbs
+_OWN = frozenset(
+    {"attach", "begin", "cancel", "clear", "release", "reset", "take", "takes_connection"}
+)  # no verbs
 
 
 def verbs() -> dict[str, dict[str, str]]:

@@ -50,11 +50,11 @@ class Library:
         source_id: int,
         page: NewPage,
         now: float,
-        delay: float = 0.0,
+        ready_at: float = 0.0,
         *,
         page_id: int | None = None,
     ) -> int:
-        """Add a page and index it; `delay` seconds later it counts as indexed. Gives the page's id.
+        """Add a page and index it; from `ready_at` (real time) it counts as indexed. Gives the page's id.
 
         `page_id`: of the page in whose place this one comes; a new one unless given.
         """
@@ -77,7 +77,7 @@ class Library:
                     "data": page.data,
                     "words": len(document.text.split()) if document else 0,
                     "failure": page.failure,
-                    "ready_at": now + delay,
+                    "ready_at": ready_at,
                     "created_at": now,
                     "updated_at": now,
                 },

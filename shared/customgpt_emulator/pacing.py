@@ -57,6 +57,10 @@ class Pacing:
         self.time_to_first_token: float = self._first["time_to_first_token"] or 0.0
         self.tokens_per_second: float | None = self._first["tokens_per_second"]
         self.jitter: float = self._first["jitter"] or 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """The jitter begins again with the seed; the pace stays."""
         self._random = random.Random(self._seed)  # noqa: S311 - waits to be repeated, not secrets
 
     def pauses(self) -> Callable[[int], float] | None:

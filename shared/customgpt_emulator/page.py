@@ -242,7 +242,7 @@ def _view(request: web.Request, agent: str | None, session_id: str) -> View:
         DOCUMENTS,
         (view.part - 1) * DOCUMENTS,
     )
-    view.documents = [_row(row, context.clock.now()) for row in documents]
+    view.documents = [_row(row, context.clock.real()) for row in documents]
     conversation = store.conversation(view.agent_id, session_id) if session_id else None
     if conversation is not None:
         view.session_id = session_id
@@ -272,7 +272,7 @@ def _turns(request: web.Request, conversation_id: int) -> list[Turn]:
 def _citations(request: web.Request, page_ids: list[int]) -> list[dict[str, Any]]:
     """Citations as the API gives them; files without an address of their own are shown by the page."""
     context = request.app[CONTEXT]
-    shapes = Shapes(origin_of(request), context.switches, context.clock.now())
+    shapes = Shapes(origin_of(request), context.switches, context.clock.real())
     found = []
     for page_id in page_ids:
         page = context.library.page(page_id)

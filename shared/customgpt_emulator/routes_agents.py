@@ -20,7 +20,7 @@ MOST_AGENTS = 100
 
 def shaped(call: Call, row: Row) -> dict[str, Any]:
     """The agent's body; it is active once something is indexed."""
-    return call.shapes.agent(row, active=call.context.library.is_active(row["id"], call.now))
+    return call.shapes.agent(row, active=call.context.library.is_active(row["id"], call.real))
 
 
 async def list_agents(call: Call) -> web.StreamResponse:
@@ -57,7 +57,7 @@ async def create_agent(call: Call) -> web.StreamResponse:
         raise ApiError(400, "You have reached your agent limit")
     kind = "SITEMAP" if address is None or not is_address(address) or is_sitemap(address) else "URL"
     with store.transaction():
-        number = store.add_agent(name, call.context.clock.slug(), call.now, kind=kind)
+        number = store.add_agent(name, call.context.clock.slug(store.next_id("agents")), call.now, kind=kind)
         _add_content(call, number, address, pages)
     row = store.row("agents", "id", number)
     return call.success(call.shapes.agent(row, active=None), 201)
@@ -102,9 +102,8 @@ async def delete_agent(call: Call) -> web.StreamResponse:
 async def replicate_agent(call: Call) -> web.StreamResponse:
     """201 with a copy that has the same settings, sources and pages, and no conversations."""
     agent = call.agent()
-    number = call.context.library.replicate(
-        agent["id"], f"Copy of {agent['name']}", call.context.clock.slug(), call.now
-    )
+    slug = call.context.clock.slug(call.context.store.next_id("agents"))
+    number = call.context.library.replicate(agent["id"], f"Copy of {agent['name']}", slug, call.now)
     return call.success(shaped(call, call.context.store.row("agents", "id", number)), 201)
 
 
@@ -113,12 +112,12 @@ async def agent_stats(call: Call) -> web.StreamResponse:
     agent, store = call.agent(), call.context.store
     row = store.one(
         "SELECT COUNT(*) AS found, COALESCE(SUM(ready_at <= ? AND failure IS NULL), 0) AS indexed, "
-        "COALESCE(SUM((updated_at + ready_at) / 2 <= ?), 0) AS crawled, "
+        "COALESCE(SUM(ready_at <= ?), 0) AS crawled, "
         "COALESCE(SUM(CASE WHEN ready_at <= ? AND failure IS NULL THEN words ELSE 0 END), 0) AS words "
         "FROM pages WHERE project_id = ?",
-        call.now,
-        call.now,
-        call.now,
+        call.real,
+        call.real + call.context.switches.readiness_delay / 2,
+        call.real,
         agent["id"],
     )
     assert row is not None  # noqa: S101 - an aggregate always gives a row

@@ -48,9 +48,8 @@ async def complete(call: Call) -> web.StreamResponse:
     prompts = _user_prompts(call)
     name = external_id(call)
     store = call.context.store
-    conversation = store.add_conversation(
-        agent["id"], call.context.clock.session_id(), f"OpenAI-{prompts[0][:31]}", call.now
-    )
+    session_id = call.context.clock.session_id(store.next_id("conversations"))
+    conversation = store.add_conversation(agent["id"], session_id, f"OpenAI-{prompts[0][:31]}", call.now)
     marks = call.flag("is_inline_citation")
     question = Question(
         prompts[0], conversation, name, "api-openai", prompts[1 : 1 + REMEMBERED], inline_marks=marks

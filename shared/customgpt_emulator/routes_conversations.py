@@ -33,9 +33,9 @@ async def create_conversation(call: Call) -> web.StreamResponse:
     """201. Whether a name is required is unknown: only with the switch `strict_name` it is."""
     agent = call.agent()
     name = _name(call, required=call.context.switches.strict_name)
-    row = call.context.store.add_conversation(
-        agent["id"], call.context.clock.session_id(), name or "Untitled", call.now
-    )
+    store = call.context.store
+    session_id = call.context.clock.session_id(store.next_id("conversations"))
+    row = store.add_conversation(agent["id"], session_id, name or "Untitled", call.now)
     return call.success(call.shapes.conversation(row), 201)
 
 

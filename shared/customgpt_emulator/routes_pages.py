@@ -17,7 +17,7 @@ __all__ = ["ROUTES"]
 
 PER_PAGE = 20
 MOST_PER_PAGE = 100
-_CRAWL = "CASE WHEN failure IS NULL AND ? < (updated_at + ready_at) / 2 THEN 'queued' ELSE 'ok' END"
+_CRAWL = "CASE WHEN failure IS NULL AND ? < ready_at THEN 'queued' ELSE 'ok' END"
 _INDEX = "CASE WHEN failure IS NOT NULL THEN 'failed' WHEN ? < ready_at THEN 'queued' ELSE 'ok' END"
 _STATES = ("ok", "failed", "n/a", "queued", "limited")
 
@@ -30,13 +30,15 @@ async def list_pages(call: Call) -> web.StreamResponse:
         wanted = call.request.query.get(name, "all")
         if wanted in _STATES:
             where += f" AND {state} = ?"
-            values += [call.now, wanted]
+            # Half-way to being indexed it is crawled.
+            early = call.context.switches.readiness_delay / 2 if name == "crawl_status" else 0
+            values += [call.real + early, wanted]
     limit = call.request.query.get("limit", "")
     per_page = min(int(limit), MOST_PER_PAGE) if re.fullmatch(r"[1-9][0-9]{0,8}", limit) else PER_PAGE
     rows, total = call.context.store.listed(
         "pages", where, values, page=call.page_number(), per_page=per_page, order=call.order()
     )
-    active = call.context.library.is_active(agent["id"], call.now)
+    active = call.context.library.is_active(agent["id"], call.real)
     listed = call.listing(call.shapes.each(rows, call.shapes.page), total, per_page)
     return call.success({"project": call.shapes.agent(agent, active=active), "pages": listed})
 
@@ -53,8 +55,7 @@ async def reindex_page(call: Call) -> web.StreamResponse:
     page = _page(call)
     if page["is_file"] and not page["is_file_kept"]:
         raise ApiError(403, f"The Document with the id {page['id']} couldn't have been updated")
-    ready = call.now + call.context.switches.readiness_delay
-    call.context.store.update("pages", page["id"], {"updated_at": call.now, "ready_at": ready})
+    call.context.store.update("pages", page["id"], {"updated_at": call.now, "ready_at": call.ready_at})
     return call.success({"updated": True})
 
 

@@ -29,7 +29,7 @@ def add_sitemap(call: Call, project_id: int, address: str) -> int:
             project_id, "sitemap", {**SETTINGS, "sitemap_path": address}, call.now
         )
         for page in invented_pages(address):
-            call.context.library.add_page(project_id, number, page, call.now, _delay(call))
+            call.context.library.add_page(project_id, number, page, call.now, call.ready_at)
     return number
 
 
@@ -44,7 +44,7 @@ def add_uploads(call: Call, project_id: int, source_id: int, pages: list[NewPage
     """Index what `read_uploads` gave."""
     with call.context.store.transaction():
         for page in pages:
-            call.context.library.add_page(project_id, source_id, page, call.now, _delay(call))
+            call.context.library.add_page(project_id, source_id, page, call.now, call.ready_at)
 
 
 def _read(upload: Upload, kept: bool) -> NewPage:
@@ -66,10 +66,6 @@ def _read(upload: Upload, kept: bool) -> NewPage:
         data=upload.data if kept else None,
         kept=kept,
     )
-
-
-def _delay(call: Call) -> float:
-    return call.context.switches.readiness_delay
 
 
 async def list_sources(call: Call) -> web.StreamResponse:
@@ -154,9 +150,9 @@ async def sync_source(call: Call) -> web.StreamResponse:
     source = _source(call)
     if source["type"] != "sitemap":
         raise ApiError(403, "Agent source can't be synced")
-    ready = call.now + _delay(call)
     call.context.store.db.execute(
-        "UPDATE pages SET updated_at = ?, ready_at = ? WHERE source_id = ?", (call.now, ready, source["id"])
+        "UPDATE pages SET updated_at = ?, ready_at = ? WHERE source_id = ?",
+        (call.now, call.ready_at, source["id"]),
     )
     call.context.store.update("sources", source["id"], {"updated_at": call.now})
     row = _source(call)

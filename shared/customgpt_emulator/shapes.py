@@ -69,6 +69,7 @@ class Shapes:
     origin: str
     switches: Switches
     now: float
+    """The real time."""
 
     def date(self, seconds: float) -> str:
         """`2024-05-23T03:12:49.000000Z`, the form of almost every date."""
@@ -216,7 +217,7 @@ class Shapes:
         """(crawl_status, index_status): what is added is crawled half-way to being indexed."""
         if row["failure"]:
             return "ok", "failed"
-        half = (row["updated_at"] + row["ready_at"]) / 2
+        half = row["ready_at"] - self.switches.readiness_delay / 2
         return "ok" if self.now >= half else "queued", "ok" if self.now >= row["ready_at"] else "queued"
 
     def source(self, row: Row, pages: Sequence[Row] | None, *, fresh: bool = False) -> dict[str, Any]:

@@ -173,6 +173,18 @@ class Store:
         )
         return int(cursor.lastrowid or 0)
 
+    def next_id(self, table: str) -> int:
+        """The id that the next row will have."""
+        return self.count("SELECT seq FROM sqlite_sequence WHERE name = ?", table) + 1
+
+    def latest(self) -> float:
+        """The newest date of anything; 0 when there is nothing."""
+        dated = ("agents", "sources", "pages", "metadata", "conversations", "messages")
+        return max(
+            float(self.db.execute(f"SELECT COALESCE(MAX(updated_at), 0) FROM {table}").fetchone()[0])  # noqa: S608 - a name of ours
+            for table in dated
+        )
+
     def update(self, table: str, number: int, values: Mapping[str, Any]) -> None:
         """Change a row."""
         names = ", ".join(f"{name} = ?" for name in values)

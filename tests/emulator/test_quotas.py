@@ -11,17 +11,7 @@ import pytest
 import requests
 
 from customgpt_emulator import Emulator
-from tests.emulator.conftest import Raw
-
-
-class Time:
-    """A clock that the test turns."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.emulator.conftest import Raw, Time
 
 
 @contextmanager
@@ -81,6 +71,18 @@ class TestRequestsPerMinute:
             order = raw.emulator.faults.error(500, on=None, times=2)
             assert [raw.call("GET", "/projects").status_code for _ in range(2)] == [500, 429]
             assert order.played == 1
+
+    def test_are_counted_in_real_time_with_a_seed_too(self, handbook: Path, real_time: Time):
+        with limited(handbook, requests_per_minute=2, seed=1) as raw:
+            statuses = [raw.call("GET", "/projects").status_code for _ in range(200)]
+            assert statuses == [200] * 2 + [429] * 198
+            answer = raw.call("GET", "/projects")
+            assert (answer.headers["Retry-After"], answer.headers["X-RateLimit-Reset"]) == (
+                "60",
+                "1800000060",
+            )
+            real_time.now += 60
+            assert raw.call("GET", "/projects").status_code == 200
 
 
 class TestCredits:

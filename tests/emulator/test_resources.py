@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.emulator.conftest import Raw
+from tests.emulator.conftest import Raw, Time
 
 TEXT = {"file": ("terms.txt", b"Terms\n\nThe warranty of a kettle is seven years.")}
 
@@ -281,12 +281,12 @@ class TestPages:
         assert message(answer, 400) == "Image must be valid url."
         assert raw.call("PUT", f"pages/{number}/metadata", json={"title": "x" * 256}).status_code == 400
 
-    def test_are_queued_until_the_delay_is_over(self, handbook: Path):
-        # A seeded clock moves by a second with each request: states can be walked through without waiting.
+    @pytest.mark.parametrize("seed", [None, 1])
+    def test_are_queued_until_the_delay_is_over(self, handbook: Path, real_time: Time, seed: int | None):
         from customgpt_emulator import Emulator, Switches
 
         with (
-            Emulator(handbook, seed=1, switches=Switches(readiness_delay=4)) as emulator,
+            Emulator(handbook, seed=seed, switches=Switches(readiness_delay=3)) as emulator,
             requests.Session() as http,
         ):
             http.headers["Authorization"] = f"Bearer {emulator.api_key}"
@@ -301,12 +301,26 @@ class TestPages:
             for _ in range(4):
                 listed = data(raw.call("GET", f"/projects/{agent['id']}/pages"))
                 page = listed["pages"]["data"][0]
-                seen.append((page["crawl_status"], page["index_status"], listed["project"]["is_chat_active"]))
+                stats = data(raw.call("GET", f"/projects/{agent['id']}/stats"))
+                queued = data(
+                    raw.call("GET", f"/projects/{agent['id']}/pages", params={"crawl_status": "queued"})
+                )
+                seen.append(
+                    (
+                        (page["crawl_status"], page["index_status"], listed["project"]["is_chat_active"]),
+                        (
+                            stats["pages_crawled"] > 0,
+                            stats["pages_indexed"] > 0,
+                            queued["pages"]["total"] > 0,
+                        ),
+                    )
+                )
+                real_time.now += 1
         assert seen == [
-            ("queued", "queued", False),
-            ("ok", "queued", False),
-            ("ok", "queued", False),
-            ("ok", "ok", True),
+            (("queued", "queued", False), (False, False, True)),
+            (("queued", "queued", False), (False, False, True)),
+            (("ok", "queued", False), (True, False, False)),
+            (("ok", "ok", True), (True, True, False)),
         ]
 
     def test_reindexing_is_accepted(self, raw: Raw):

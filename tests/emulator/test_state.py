@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -125,3 +126,44 @@ def test_a_file_that_is_in_use_is_refused(handbook: Path, tmp_path: Path):
         pytest.raises(OSError, match="another emulator uses it"),
     ):
         Emulator(handbook, state=tmp_path / "state.db").start()
+
+
+class TestASeed:
+    """The same requests, the same bytes: in every run, and a state file goes on where it ended."""
+
+    def talk(self, emulator: Emulator) -> tuple[str, str, str]:
+        with requests.Session() as http:
+            http.headers["Authorization"] = f"Bearer {emulator.api_key}"
+            raw = Raw(emulator, http)
+            made = raw.call("POST", "conversations", json={"name": "x"})
+            assert made.status_code == 201, made.text
+            session = made.json()["data"]
+            answer = raw.send("Aurora", session["session_id"]).json()["data"]
+            completion = raw.call(
+                "POST", "chat/completions", json={"messages": [{"role": "user", "content": "Aurora"}]}
+            )
+            assert completion.status_code == 200, completion.text
+            return session["session_id"], session["created_at"], answer["created_at"]
+
+    def test_goes_on_in_a_state_file(self, handbook: Path, tmp_path: Path):
+        seen = []
+        for _ in range(3):
+            with Emulator(handbook, seed=3, state=tmp_path / "state.db") as emulator:
+                seen.append(self.talk(emulator))
+        sessions = [session for session, _, _ in seen]
+        dates = [date for _, made, answered in seen for date in (made, answered)]
+        assert len(set(sessions)) == 3
+        assert dates == sorted(set(dates))
+
+    def test_begins_again_when_the_emulator_does(self, handbook: Path):
+        emulator = Emulator(handbook, seed=3)
+        emulator.faults.error(500, on="agents.list", chance=0.5, times=None)
+
+        def run() -> Any:
+            with emulator:
+                headers = {"Authorization": f"Bearer {emulator.api_key}"}
+                url = f"{emulator.base_url}/api/v1/projects"
+                met = [requests.get(url, headers=headers, timeout=20).status_code for _ in range(12)]
+                return self.talk(emulator), met
+
+        assert run() == run()
