@@ -72,6 +72,17 @@ def session_busy(seconds: float, session_id: str) -> RequestTimeout:
     )
 
 
+def slots_busy(options: ClientOptions, session_id: str) -> RequestTimeout:
+    """No other prompt of this process ended."""
+    return RequestTimeout(
+        f"All max_concurrent_prompts={options.max_concurrent_prompts} were still under way after "
+        f"{options.session_wait:g} s (ClientOptions.session_wait). Nothing was sent: ask again later.",
+        clock="session",
+        sent=False,
+        session_id=session_id,
+    )
+
+
 def garbled(detail: object) -> ProtocolError:
     """Bytes came that are not HTTP, or a body that cannot be decoded."""
     return ProtocolError(

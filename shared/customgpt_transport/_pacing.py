@@ -7,6 +7,7 @@ this minute, or answers 429; the prompts of all threads and loops then wait inst
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import threading
 from collections import deque
@@ -24,6 +25,9 @@ from customgpt_transport.options import ClientOptions
 
 WINDOW = 60.0
 """Seconds of the service's rate window. Source: vendor scripts, `X-RateLimit-*` of captured answers."""
+
+LONGEST = 3_600.0
+"""Seconds that one answer can shut a gate for, at most, whatever it says."""
 
 UNNAMED_PAUSE = 1.0
 """Seconds to keep the gate shut after a 429 that names no time."""
@@ -44,6 +48,7 @@ class Gate:
     def __init__(self) -> None:
         self._guard = Guard()
         self._opens_at = 0.0
+        self._refused_at = -math.inf
         self._window_began: float | None = None
         self._lowest = 0
         self._limit: int | None = None
@@ -61,8 +66,11 @@ class Gate:
             if self._opens_at > now and self._opens_at > after:
                 return self._opens_at
             if self._allowance is not None:
+                if now >= self._opens_at + WINDOW:  # that window is long over
+                    self._allowance = None
+                    return None
                 if self._allowance <= 0:  # those who come too late for this window wait for the next
-                    self._shut(self._opens_at + WINDOW if now < self._opens_at + WINDOW else now + WINDOW)
+                    self._shut(self._opens_at + WINDOW)
                     return self._opens_at
                 self._allowance -= 1
             return None
@@ -73,7 +81,9 @@ class Gate:
             refusal = api_error(response)
             if isinstance(refusal, RateLimited):
                 with self._guard, self._guard.lock:
-                    self._shut(now + (UNNAMED_PAUSE if refusal.retry_after is None else refusal.retry_after))
+                    pause = UNNAMED_PAUSE if refusal.retry_after is None else refusal.retry_after
+                    self._shut(now + min(pause, LONGEST))
+                    self._refused_at = now
             return
         remaining = _whole(response.header("x-ratelimit-remaining"))
         if remaining is None:
@@ -89,15 +99,16 @@ class Gate:
             self._lowest = min(self._lowest, remaining)
             if remaining == 0:
                 self._shut(began + WINDOW)
-            elif now >= self._opens_at:
-                self._allowance = None  # the service's own count is the better one
+            elif now >= self._opens_at or now - self._refused_at >= WINDOW:
+                # The service's own count is the better one: it admits again, or whoever refused was wrong.
+                self._opens_at, self._allowance = min(self._opens_at, now), None
 
     def _shut(self, until: float) -> None:
         """Open no sooner than `until`, and then for no more prompts than the service admits in a window."""
         self._opens_at = max(self._opens_at, until)
         self._allowance = self._limit
 
-    def take(self, most: int | None) -> Slot:
+    def take(self, most: int | None, *, blocking: bool = False) -> Slot:
         """Ask for the right to have a prompt in flight, beside at most `most` - 1 others."""
         slot = Slot(Owner(), most)
         with self._guard, self._guard.lock:
@@ -105,7 +116,7 @@ class Gate:
                 self._flying.append(slot)
                 slot.granted.set_result(None)
                 return slot
-            if all(slot.owner.would_block(held.owner, blocking=False) for held in self._flying):
+            if all(slot.owner.would_block(held.owner, blocking=blocking) for held in self._flying):
                 raise ConfigurationError(
                     f"max_concurrent_prompts={most} is used up by streams that this thread or task has open: "
                     "close one first."

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from customgpt_transport._answer import Answer, looks_like
+from customgpt_transport._async.performing import Turn, take_turn
 from customgpt_transport._async.reader import ERROR_BYTES, Reader, as_response
 from customgpt_transport._flows import Send
 from customgpt_transport._flows.prompts import Prompt, is_recoverable, new_session, open_stream, recover
@@ -20,7 +21,7 @@ from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import FileInput, Message, MessageEvent
 
 if TYPE_CHECKING:
-    from customgpt_transport._async.client import AsyncClient, Turn
+    from customgpt_transport._async.client import AsyncClient
 
 
 class AsyncMessageStream(Reading):
@@ -90,7 +91,7 @@ class AsyncMessageStream(Reading):
         prompt = self._prompt
         if self._session_id is None:
             self._session_id = await client._drive(new_session(prompt), options)
-        self._turn = await client._take_turn(prompt, self._session_id)
+        self._turn = await take_turn(prompt, self._session_id)
         answer = self._answer = prompt.answer(self._session_id)
         try:
             begun = await client._drive(open_stream(prompt, self._session_id, answer), options, self._open)

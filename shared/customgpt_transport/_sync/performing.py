@@ -54,9 +54,13 @@ def take_turn(prompt: Prompt, session_id: str) -> Turn:
             if place.granted.cancel():
                 raise _naming.session_busy(options.session_wait, session_id) from None
         gate = pacing.gate(options)
-        slot = gate.take(options.max_concurrent_prompts)
+        slot = gate.take(options.max_concurrent_prompts, blocking=True)
         try:
-            slot.granted.result()
+            try:
+                slot.granted.result(options.session_wait)
+            except WaitedTooLong:
+                if slot.granted.cancel():
+                    raise _naming.slots_busy(options, session_id) from None
         except BaseException:
             slot.granted.cancel()
             gate.release(slot)
