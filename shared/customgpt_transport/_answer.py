@@ -97,7 +97,11 @@ class Answer:
         """Take the end of the bytes. A last `finish` without its blank line counts, nothing else does."""
         if self.finished is not None or self.failure is not None:
             return []
-        left = self._decoder.close()
+        try:
+            left = self._decoder.close()
+        except ProtocolError as error:  # too big, and found out behind events of the same chunk
+            self._fail(error)
+            return []
         given: list[MessageEvent] = []
         if b"finish" in left:
             last = SSEDecoder().feed(left + b"\n\n")

@@ -206,3 +206,15 @@ def test_a_stored_answer_that_differs_is_not_put_behind_what_was_shown():
 )  # fmt: skip
 def test_the_first_character_tells_what_a_body_is(head, kind):
     assert kind == looks_like(head)
+
+
+def test_what_came_before_an_event_that_is_too_big_is_given_and_the_end_fails_as_the_event_did():
+    making = Answer(prompt="Why?", project_id=1, session_id="s", external_id="x", max_event_bytes=100)
+    assert [AnswerDelta("So")] == making.feed(delta("So") + delta("x" * 200))
+    assert [] == making.end()
+    assert isinstance(making.failure, ProtocolError)
+    assert ("s", "x", "So") == (
+        making.failure.session_id,
+        making.failure.external_id,
+        making.failure.partial_answer,
+    )

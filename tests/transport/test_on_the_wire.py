@@ -124,6 +124,14 @@ class TestRedirects:
             call(lambda c: c.user.get())
         assert 1 == len(api.seen)
 
+    def test_a_get_is_not_led_to_an_address_with_user_info(self, api: ScriptedAPI, call: Call):
+        api.on(
+            "GET /user", Answer(302, b"", {"Location": api.base_url.replace("//", "//u:p@") + "/api/v1/me"})
+        )
+        with pytest.raises(ProtocolError, match="points to"):
+            call(lambda c: c.user.get())
+        assert 1 == len(api.seen)
+
     def test_a_get_is_not_led_in_circles(self, api: ScriptedAPI, call: Call):
         api.on("GET /user", Answer(302, b"", {"Location": "/api/v1/user"}))
         with pytest.raises(ProtocolError):

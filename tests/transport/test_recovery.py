@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -117,6 +119,21 @@ def test_which_row_counts(own, echoed, query, it_counts):
     stored = Message("Because.", query, 7, "s", prompt_id=9, external_id=echoed)
     assert it_counts == counts(stored, prompt, seen=8)
     assert not counts(stored, prompt, seen=9)
+
+
+def test_where_only_the_text_tells_an_old_row_does_not_count_for_a_session_that_is_not_known():
+    options = ClientOptions(api_key="k", project_id=7).resolve()
+    prompt = prepare("Why?", options, project_id=None, session_id=None, settings=None)
+
+    def row(**more: Any) -> Message:
+        return Message("Because.", "Why?", 7, "s", prompt_id=9, **more)
+
+    now = datetime.now(timezone.utc)
+    assert counts(row(created_at=now), prompt, seen=0)
+    assert not counts(row(created_at=now - timedelta(hours=1)), prompt, seen=0)
+    assert not counts(row(), prompt, seen=0)
+    assert counts(row(), prompt, seen=8)
+    assert counts(row(external_id=prompt.external_id), prompt, seen=0)
 
 
 def test_the_captured_space_does_not_matter(api: ScriptedAPI, call: Call):

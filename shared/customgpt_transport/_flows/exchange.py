@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from customgpt_transport import _environment
 from customgpt_transport._flows import Flow, Send, Sleep, T
@@ -69,7 +69,7 @@ def _redirect(request: Request, response: Response, options: ClientOptions) -> s
     here = request.url(options.base_url or "")
     try:
         target = urljoin(here, location)
-        same = _environment.origin(target) == _environment.origin(here)
+        same = _environment.origin(target) == _environment.origin(here) and "@" not in urlsplit(target).netloc
     except ValueError:
         return None
     return target if same and target.isascii() and target.isprintable() and " " not in target else None

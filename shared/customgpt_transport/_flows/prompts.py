@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from customgpt_transport._answer import Answer, looks_like
 from customgpt_transport._flows import Flow, Send, Sleep
@@ -28,6 +30,9 @@ from customgpt_transport.options import ClientOptions, PromptSettings, new_uuid,
 POLLS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before each look for a lost answer, within `recovery_patience`."""
 
+SKEW = timedelta(minutes=5)
+"""How far the service's clock may be behind ours when only the time tells an old answer from a new one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -40,6 +45,7 @@ class Prompt:
     own_id: bool
     options: ClientOptions
     uploads: tuple[Upload, ...] = ()
+    made_at: datetime = field(default_factory=partial(datetime.now, timezone.utc))
 
     def answer(self, session_id: str) -> Answer:
         """Give the empty answer to fill."""
@@ -181,13 +187,20 @@ def counts(row: Message, prompt: Prompt, seen: int) -> bool:
     """Whether a stored message is the answer to this prompt, and not to an earlier one that looks like it.
 
     Its id is greater than every one seen in the session, it has an answer, and it carries our external id. A
-    caller's id need not be unique, and a service that echoes none proves nothing: then the text must agree.
+    caller's id need not be unique, and a service that echoes none proves nothing: then the text must agree,
+    and, where no id is echoed and no earlier prompt of the session is known, the row must not be older.
     """
     if row.prompt_id is None or row.prompt_id <= seen or not row.answer:
         return False
     if row.external_id is not None and row.external_id != prompt.external_id:
         return False
-    return (row.external_id is not None and prompt.own_id) or row.prompt == prompt.text
+    if row.external_id is not None and prompt.own_id:
+        return True
+    if row.prompt != prompt.text:
+        return False
+    if row.external_id is not None or seen:
+        return True
+    return row.created_at is not None and row.created_at >= prompt.made_at - SKEW
 
 
 def is_recoverable(error: CustomGPTError) -> bool:
