@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import re
+import secrets
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import web
 
@@ -69,6 +71,15 @@ class Entry:
     """Where a fault sent the client instead."""
     fault: str | None = None
     """The fault that was played, if any."""
+    credentials: str = ""
+    """Tells keys apart, and does not tell what they are."""
+    redactor: ClassVar[Redactor | None] = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What is noted later may hold the key as well: a reason quotes the path, a redirect the query."""
+        if isinstance(value, str) and self.redactor is not None:
+            value = self.redactor.text(value, [], name)
+        object.__setattr__(self, name, value)
 
     def has_ended(self) -> None:
         """Its answer is being completed, or broke off."""
@@ -127,6 +138,7 @@ class Journal:
         self._entries: deque[Entry] = deque(maxlen=kept)
         self._count = 0
         self._redactor = Redactor(secret)
+        self._salt = secrets.token_bytes(16)
 
     def open(self, request: web.BaseRequest, now: float, endpoint: str | None, connection: int = 0) -> Entry:
         """Begin the entry of a request that has just come."""
@@ -147,6 +159,9 @@ class Journal:
                 self._count, now, request.method, path, query, headers, endpoint, connection=connection
             )
             entry.arrived = time.time()
+            object.__setattr__(entry, "redactor", redact)  # its own, and no field of the entry
+            presented = request.headers.get("Authorization", "").encode("utf-8", "replace")
+            entry.credentials = hashlib.sha256(self._salt + presented).hexdigest()[:12]
             entry.keyed = redact.hides(request.headers.get("Authorization", ""))
             entry.leaks = tuple(dict.fromkeys(leaks))
             self._entries.append(entry)

@@ -47,8 +47,20 @@ class TestTheKey:
         assert (entry.leaks, entry.query) == (("query",), {"token": "[redacted]"})
 
     def test_may_be_short(self):
-        assert Redactor("k").text("a k b", found := [], "here") == "a [redacted] b"
+        assert Redactor("test").text("test", found := [], "here") == "[redacted]"
         assert found == ["here"]
+
+    def test_that_is_short_is_no_part_of_other_words(self):
+        assert Redactor("test").text("my latest tests", found := [], "here") == "my latest tests"
+        assert found == []
+        assert Redactor("test").hides("Bearer test")
+
+    def test_is_not_in_what_is_noted_later(self, raw: Raw):
+        key = raw.emulator.api_key
+        raw.emulator.faults.redirect(f"/elsewhere?key={key}", on="conversations")
+        raw.call("GET", "conversations", allow_redirects=False)
+        raw.call("GET", f"/{key}")
+        assert key.rpartition("|")[2] not in str([entry.as_dict() for entry in raw.emulator.journal])
 
     @pytest.mark.parametrize("form", ["7|a+b/c d=e%f", "7%7Ca%2Bb/c%20d%3De%25f", "7%7Ca%2Bb%2Fc+d%3De%25f"])
     def test_is_found_as_addresses_and_forms_write_it(self, form: str):

@@ -21,11 +21,12 @@ def send(raw: Raw, prompt: str, session: str, **options: Any) -> None:
         _ = raw.send(prompt, session, **options).content
 
 
-def told(raw: Raw, **how: Any) -> list[tuple[str, list[str]]]:
-    """The findings: the rule, and what the requests were."""
+def told(raw: Raw, *, remarks: bool = False, **how: Any) -> list[tuple[str, list[str]]]:
+    """The findings, or the remarks: the rule, and what the requests were."""
     verdict = raw.emulator.verdict(**how)
     names = {e.number: e.prompt or e.endpoint or e.path for e in raw.emulator.journal}
-    return [(finding.rule, [names[number] for number in finding.requests]) for finding in verdict]
+    found = verdict.remarks if remarks else verdict.findings
+    return [(finding.rule, [names[number] for number in finding.requests]) for finding in found]
 
 
 def entry(number: int, **values: Any) -> Entry:
@@ -106,7 +107,57 @@ class TestAGoodClient:
         assert told(raw) == []
 
 
+class TestWhatIsNoRetry:
+    """The same prompt again, because something has changed or somebody else asks it."""
+
+    def test_with_the_right_key(self, raw: Raw):
+        session = raw.session()
+        send(raw, "Aurora", session, headers={"Authorization": "Bearer wrong"})
+        send(raw, "Aurora", session)
+        assert told(raw) == []
+
+    def test_to_the_right_agent(self, raw: Raw):
+        session = raw.session()
+        raw.call("POST", f"/projects/7/conversations/{session}/messages", json={"prompt": "Aurora"})
+        send(raw, "Aurora", session)
+        assert told(raw) == []
+
+    def test_in_a_new_conversation(self, raw: Raw):
+        session = raw.session()
+        raw.call("DELETE", f"conversations/{session}")
+        send(raw, "Aurora", session)
+        send(raw, "Aurora", raw.session())
+        assert told(raw) == []
+
+    def test_once_the_agent_has_pages(self, raw: Raw):
+        made = raw.call("POST", "/projects", json={"project_name": "new"}).json()["data"]["id"]
+        session = raw.call("POST", f"/projects/{made}/conversations").json()["data"]["session_id"]
+        path = f"/projects/{made}/conversations/{session}/messages"
+        assert raw.call("POST", path, json={"prompt": "Aurora"}).status_code == 403
+        raw.call("POST", f"/projects/{made}/sources", files={"file": ("a.md", b"Aurora")})
+        assert raw.call("POST", path, json={"prompt": "Aurora"}).status_code == 200
+        assert told(raw) == []
+
+    def test_with_new_credits(self, raw: Raw):
+        raw.emulator.quotas.change(credits=0)
+        session = raw.session()
+        send(raw, "Aurora", session)
+        raw.emulator.quotas.change(credits=10)
+        send(raw, "Aurora", session)
+        assert told(raw) == []
+
+    def test_by_another_user(self, raw: Raw):
+        raw.emulator.faults.cut_after()
+        for name in ("one", "two"):
+            send(raw, "Aurora", raw.session(), params={"stream": 1, "external_id": name})
+        assert told(raw) == []
+
+
 class TestRetryAfter:
+    def test_counts_although_a_blank_was_added(self):
+        first = entry(1, status=429, retry_after="30")
+        assert judge([first, entry(2, fields={"prompt": "x "})]).rules == ["retry_after_ignored"]
+
     def test_that_is_ignored(self, raw: Raw):
         raw.emulator.faults.rate_limit(retry_after=30)
         session = raw.session()
@@ -180,6 +231,8 @@ class TestAPromptSentTwice:
             ("empty_body", {}),
             ("html_instead", {}),
             ("null_answer", {}),
+            ("json_instead_of_stream", {}),
+            ("wrong_content_type", {}),
         ],
     )
     @pytest.mark.parametrize("same_session", [True, False])
@@ -217,6 +270,20 @@ class TestAPromptSentTwice:
         theirs.path = "/conversations/other/messages"
         assert (1, 3) in [finding.requests for finding in judge([ours, theirs, entry(3)])]
 
+    def test_after_a_good_answer_is_remarked(self, raw: Raw):
+        session = raw.session()
+        for _ in range(2):
+            send(raw, "Aurora", session)
+        assert told(raw) == []
+        assert told(raw, remarks=True) == [("answered_prompt_repeated", ["Aurora", "Aurora"])]
+
+
+def test_what_makes_something_new_is_not_to_be_sent_twice(raw: Raw):
+    raw.emulator.faults.error(500, persist=True, on="sources")
+    for _ in range(2):
+        raw.call("POST", "sources", json={"sitemap_path": "https://shop.example/sitemap.xml"})
+    assert told(raw) == [("created_twice", ["sources.create", "sources.create"])]
+
 
 class TestATruncatedAnswer:
     @pytest.mark.parametrize("verb", ["cut_after", "end_without_finish"])
@@ -225,20 +292,21 @@ class TestATruncatedAnswer:
         session = raw.session()
         send(raw, "Aurora", session, params={"stream": 1})
         send(raw, "Comet", session)
-        assert told(raw) == [("truncated_answer_accepted", ["Aurora", "Comet"])]
+        assert told(raw, remarks=True) == [("truncated_answer_accepted", ["Aurora", "Comet"])]
+        raw.emulator.assert_well_behaved()  # the user may have been told, and asked something else
 
     def test_is_told_once(self, raw: Raw):
         raw.emulator.faults.cut_after()
         session = raw.session()
         for prompt in ("Aurora", "Comet", "refunds"):
             send(raw, prompt, session, params={"stream": 1})
-        assert len(told(raw)) == 1
+        assert len(told(raw, remarks=True)) == 1
 
     def test_of_another_conversation_does_not_matter(self, raw: Raw):
         raw.emulator.faults.cut_after()
         send(raw, "Aurora", raw.session(), params={"stream": 1})
         send(raw, "Comet", raw.session())
-        assert told(raw) == []
+        assert told(raw) == told(raw, remarks=True) == []
 
 
 class TestConnections:
@@ -247,11 +315,13 @@ class TestConnections:
         sessions = [requests.Session() for _ in range(3)]
         for session in sessions:
             session.get(f"{server.base_url}/api/v1/projects", headers=headers, timeout=20)
-        (finding,) = server.verdict()
-        assert (finding.rule, finding.requests) == ("connection_leaked", (1, 2, 3))
+        (remark,) = server.verdict().remarks  # three clients may have one each
+        assert (remark.rule, remark.requests) == ("connection_leaked", (1, 2, 3))
+        server.assert_well_behaved()
+        assert server.verdict(clients_closed=True).rules == ["connection_leaked"]
         for session in sessions:
             session.close()
-        assert server.verdict().rules == []
+        assert server.verdict(clients_closed=True).remarks == []
 
     def test_that_are_left_when_the_client_is_closed(self, raw: Raw):
         raw.call("GET", "/projects")
@@ -309,6 +379,7 @@ class TestTheReport:
         assert found == {
             "well_behaved": False,
             "findings": [{"rule": "key_misplaced", "text": "sent the key in: query", "requests": [1]}],
+            "remarks": [],
             "dropped": 0,
         }
 
