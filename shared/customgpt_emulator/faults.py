@@ -30,9 +30,14 @@ class Faults(LossVerbs, ContentVerbs, RefusalVerbs, NetworkVerbs):
     Orders are served in the order in which they were given; a request meets one at most. Verbs that lose an
     answer also take:
 
-    - `persist`: whether it was stored all the same; None: as the switch `on_disconnect` has it.
+    - `persist`: whether it was stored all the same; None: as the switch `on_disconnect` has it. A complete
+      answer is stored: one that is only slow counts as lost when the client leaves before its end; one of no
+      use (`malformed_event`, `null_answer`, `json_instead_of_stream`) is stored unless `persist=False`.
     - `visible_after`: how many times the list of messages comes without it (2), or for how long (`"1.5s"`).
 
     An answer that is no stream goes out in eight pieces, which then count as events, the last as the finish.
-    Verbs that have a meaning for streams only wait for a stream.
+    Verbs that have a meaning for streams only wait for a stream; those that speak the vendor's own form
+    (`error_event`, `null_answer`, `json_instead_of_stream`, `unknown_statuses`, `duplicate_finish`,
+    `finish_without_blank_line`) leave chat/completions alone. A request that is refused before its fault can
+    act, say for an unknown conversation, leaves the fault to the next one.
     """

@@ -34,6 +34,7 @@ __all__ = [
     "header",
 ]
 
+COMPLETIONS = "completions.create"
 A_DAY = 86_400  # seconds
 MOST = 2**28  # of anything that is counted: bytes, events, requests
 PIECES = 8  # an answer that is no stream goes out in so many pieces, which then count as its events
@@ -154,7 +155,13 @@ class Fault:
     streams_only = False
     """Only a streamed answer can meet it; the order waits for one."""
     loses = False
-    """The client does not get the answer: `persist` and `visible_after` have a meaning."""
+    """The client does not get the answer, or may give up: `persist` and `visible_after` have a meaning."""
+    worthless = False
+    """What the client gets is of no use, though it be complete."""
+    native = False
+    """It speaks the vendor's own form: no answer in OpenAI's form can meet it."""
+    early = False
+    """It acts before the request is looked at: it is played, whatever becomes of the request."""
     mute = False
     """Nothing that the handler sends is sent."""
 
@@ -186,11 +193,21 @@ class Fault:
         return body
 
     def settle(self, call: Call) -> None:
-        """The answer was given, or lost: then what was stored is taken out, or hidden for a while."""
-        if call.stored is None or call.entry.complete or not self.loses:
+        """The answer was given, or lost: then what was stored is taken out, or hidden for a while.
+
+        What the client got is stored, useless or not, unless `persist=False`: the answer may name its id.
+        """
+        if call.stored is None or not self.loses:
             return
-        if not call.keeps_answer:
-            call.context.store.db.execute("DELETE FROM messages WHERE id = ?", (call.stored["id"],))
+        if self.worthless and not call.entry.disconnected:
+            kept = self.persist is not False
+        elif call.entry.complete:
+            return
+        else:
+            kept = call.keeps_answer
+        if not kept:
+            call.context.store.take_back(call.stored)
+            call.stored = None  # and so it costs nothing
         elif self.visible_after is not None:
             call.context.faults.hidden.hide(call, call.stored, self.visible_after)
 
@@ -231,6 +248,8 @@ class Order:
         self.chance = chance
         self._make = make
         self._endpoints = endpoints
+        self.number = 0
+        """Its place in the queue."""
         self._lock = threading.Lock()
         self._released = False
         self._held: set[Connection] = set()
@@ -262,7 +281,7 @@ class Order:
         if endpoint not in self._endpoints:
             return None
         fault = self._make()
-        if fault.streams_only and not streamed:
+        if (fault.streams_only and not streamed) or (fault.native and endpoint == COMPLETIONS):
             return None
         fault.order = self
         return fault

@@ -30,6 +30,7 @@ PADDING = "padding"
 class ErrorEvent(BreakOff):
     """The service gives up in mid-stream."""
 
+    native = True
     message: str = ""
     key: str = "error"
 
@@ -50,6 +51,7 @@ class MalformedEvent(Fault):
 
     events: int = 3
     loses = True
+    worthless = True
 
     def steps(self, index: int, frame: bytes, last: bool) -> Iterator[Step]:
         """Without the end of its JSON text."""
@@ -68,6 +70,8 @@ class AsJson(Fault):
 
     streams_only = True
     loses = True
+    worthless = True
+    native = True
     mute = True
 
     async def serve(self, call: Call, handler: Handler) -> web.StreamResponse:
@@ -136,6 +140,7 @@ class Interleaved(Fault):
 
     status: str = "thinking"
     streams_only = True
+    native = True
 
     def steps(self, index: int, frame: bytes, last: bool) -> Iterator[Step]:
         """One more."""
@@ -149,6 +154,7 @@ class FinishTwice(Fault):
     """The finish comes twice."""
 
     streams_only = True
+    native = True
 
     def steps(self, index: int, frame: bytes, last: bool) -> Iterator[Step]:
         """Once more."""
@@ -162,6 +168,7 @@ class FinishUnended(Fault):
     """The finish lacks its blank line."""
 
     streams_only = True
+    native = True
 
     def steps(self, index: int, frame: bytes, last: bool) -> Iterator[Step]:
         """Without the last line end."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["LossVerbs"]
 
 KEEP_ALIVE = b": keep-alive\n\n"
+OPENAI_HEAD = b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content"'
 
 
 @dataclass
@@ -60,9 +61,15 @@ class BreakOff(Fault):
 class CutInsideCharacter(BreakOff):
     """Cut between the two bytes of an `é`."""
 
+    def steps(self, index: int, frame: bytes, last: bool) -> Iterator[Step]:
+        """In the form that the answer has."""
+        self._native = frame.startswith(b"event: ")
+        yield from super().steps(index, frame, last)
+
     def ending(self) -> Iterator[Step]:
         """Half a character, and the end of the connection."""
-        yield Chunk(b'event: progress\ndata: {"status":"progress","message":" caf\xc3', counts=False)
+        head = b'event: progress\ndata: {"status":"progress","message"' if self._native else OPENAI_HEAD
+        yield Chunk(head + b':" caf\xc3', counts=False)
         yield HangUp()
 
 
@@ -109,6 +116,7 @@ class Unanswered(Fault):
 
     cut: Step = HangUp()  # noqa: RUF009 - it has no state
     loses = True
+    early = True
     mute = True
 
     async def serve(self, call: Call, handler: Handler) -> web.StreamResponse:
@@ -139,6 +147,7 @@ class Delay(Fault):
     """The request is looked at late."""
 
     seconds: float = 1.0
+    early = True
 
     async def serve(self, call: Call, handler: Handler) -> web.StreamResponse:
         """Wait; a client that leaves meanwhile is not served."""

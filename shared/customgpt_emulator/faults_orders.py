@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from customgpt_emulator.faults_base import Fault, Order, checked
+from customgpt_emulator.faults_base import COMPLETIONS, Fault, Order, checked
 
 if TYPE_CHECKING:
     from customgpt_emulator.call import Call
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["CONNECT", "Hidden", "Orders"]
 
 CONNECT = "(connection)"  # what an order for connections is on
-PROMPTS = ("messages.send", "completions.create")
+PROMPTS = ("messages.send", COMPLETIONS)
 
 
 class Orders:
@@ -31,6 +31,7 @@ class Orders:
         self._seed = seed
         self._lock = threading.Lock()
         self._orders: list[Order] = []
+        self._count = 0
         self._placed: weakref.WeakSet[Order] = weakref.WeakSet()  # played ones too: they may hold
         self._random = random.Random(seed)  # noqa: S311 - chances to be repeated, not secrets
         self.hidden = Hidden()
@@ -57,6 +58,14 @@ class Orders:
                 order.played += 1
                 return fault
         return None
+
+    def give_back(self, order: Order) -> None:
+        """The request was refused before the fault could act: the next one meets it."""
+        with self._lock:
+            order.played -= 1
+            if order.open and order in self._placed and order not in self._orders:
+                self._orders.append(order)
+                self._orders.sort(key=lambda each: each.number)
 
     def clear(self) -> None:
         """Take back every order, and end what they hold silent."""
@@ -94,18 +103,23 @@ class Orders:
             raise ValueError(f"{verb}: chance must be a share above 0, at most 1, not {chance!r}.")
         if "visible_after" in options:
             waiting_time(options["visible_after"])
-        loses = make().loses
+        plain = make()
+        endpoints = self._resolve(verb, on)
+        if plain.native and endpoints == {COMPLETIONS}:
+            raise ValueError(f"{verb}: it is for the vendor's own messages, not for {COMPLETIONS}.")
         for name in options:
-            if not loses or name not in ("persist", "visible_after"):
+            if not plain.loses or name not in ("persist", "visible_after"):
                 raise TypeError(f"{verb} takes no {name!r}.")
         placed = Order(
             verb,
             lambda: make(**options),
-            endpoints=self._resolve(verb, on),
+            endpoints=endpoints,
             times=times,
             chance=chance,
         )
         with self._lock:
+            self._count += 1
+            placed.number = self._count
             self._orders.append(placed)
             self._placed.add(placed)
         return placed
@@ -147,8 +161,11 @@ class Hidden:
         polls, seconds = waiting_time(visible_after)
         if not polls and not seconds:
             return
-        session_id = call.request.match_info.get("session_id", "")
-        call.context.store.db.execute("DELETE FROM messages WHERE id = ?", (row["id"],))
+        store = call.context.store
+        # Not of the path: a completion has a conversation of its own.
+        conversation = store.one("SELECT session_id FROM conversations WHERE id = ?", row["conversation_id"])
+        session_id = "" if conversation is None else conversation["session_id"]
+        store.db.execute("DELETE FROM messages WHERE id = ?", (row["id"],))
         self._rows.append(_Withheld(dict(row), session_id, polls, call.context.clock.real() + seconds))
 
     def reveal(self, call: Call) -> None:

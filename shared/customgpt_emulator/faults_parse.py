@@ -13,7 +13,7 @@ from customgpt_emulator.faults_base import Lossy, Ordering
 __all__ = ["order_fault", "parse_fault", "verbs"]
 
 _OWN = frozenset(
-    {"attach", "begin", "cancel", "clear", "release", "reset", "take", "takes_connection"}
+    {"attach", "begin", "cancel", "clear", "give_back", "release", "reset", "take", "takes_connection"}
 )  # no verbs
 
 
@@ -60,6 +60,10 @@ def order_fault(faults: Faults, verb: str, arguments: Mapping[str, Any]) -> Orde
         _check_name(verb, name, types)
         if not _fits(value, types[name]):
             raise ValueError(f"{verb}: {name} must be {types[name].replace(' | ', ' or ')}, not {value!r}.")
+    if verb == "refuse" and arguments.get("seconds") is None:
+        raise ValueError(
+            "refuse: seconds is needed: a port that is closed takes no request to open it again."
+        )
     try:
         made: Order | Refusal = getattr(faults, verb)(**arguments)
     except TypeError as error:  # a required one is missing

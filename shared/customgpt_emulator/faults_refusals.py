@@ -48,13 +48,13 @@ class Replace(Fault):
     headers: Mapping[str, str] = field(default_factory=dict)
     message: str = ""
     loses = True
+    worthless = True
+    early = True
     mute = True
-    processed = False
-    """Whether the request is served behind the scenes, unless `persist` says so."""
 
     async def serve(self, call: Call, handler: Handler) -> web.StreamResponse:
         """Serve the request behind the scenes if it is to be kept; answer with something else."""
-        if self.processed if self.persist is None else self.persist:
+        if self.persist:
             await handler(call)
         response = self.answer(call)
         response.headers.update(self.headers)

@@ -136,6 +136,11 @@ async def _misserve(call: Call, handler: Handler) -> web.StreamResponse:
         call.entry.fault = call.fault.order.verb
         try:
             return await call.fault.serve(call, handler)
+        except ApiError:
+            if not call.fault.early:
+                faults.give_back(call.fault.order)
+                call.entry.fault = None
+            raise
         finally:
             call.fault.settle(call)
 

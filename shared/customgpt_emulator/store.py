@@ -304,6 +304,18 @@ class Store:
             )
         return self.row("messages", "id", number)
 
+    def take_back(self, message: sqlite3.Row) -> None:
+        """Undo `add_message`, the count of queries included. What is gone already stays counted."""
+        with self.transaction():
+            if not self.db.execute("DELETE FROM messages WHERE id = ?", (message["id"],)).rowcount:
+                return
+            self.db.execute(
+                "UPDATE agents SET queries = queries - 1 "
+                "WHERE id = (SELECT project_id FROM conversations WHERE id = ?)",
+                (message["conversation_id"],),
+            )
+            self.db.execute("UPDATE facts SET value = value - 1 WHERE name = 'queries'")
+
     def prompts(self, conversation_id: int, newest: int) -> list[str]:
         """The newest prompts of a conversation, newest first."""
         rows = self.all(

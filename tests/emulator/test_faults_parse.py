@@ -10,7 +10,7 @@ from customgpt_emulator import Emulator
 from customgpt_emulator.faults_parse import order_fault, parse_fault, verbs
 from tests.emulator.conftest import Raw
 
-NEEDED = {"delay": {"seconds": 0}}  # arguments without a default
+NEEDED = {"delay": {"seconds": 0}, "refuse": {"seconds": 0.01}}  # arguments without a default
 
 
 class TestReading:
