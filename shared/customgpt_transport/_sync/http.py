@@ -33,12 +33,18 @@ class _Key(AuthBase):
         return prepared
 
 
+class _BodyFailed(Exception):
+    """Carries what the disk or the caller's progress raised past urllib3, which takes an OSError for its own."""
+
+    def __init__(self, failure: Exception) -> None:
+        self.failure = failure
+
+
 class _Upload:
-    """A body with a length that requests reads piece by piece. `failure` is what the disk raised."""
+    """A body with a length that requests reads piece by piece."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
-        self.failure: Exception | None = None
 
     def __len__(self) -> int:
         return len(self._body)
@@ -52,8 +58,7 @@ class _Upload:
                     sent += len(chunk)
                     self._body.sent(sent)
         except Exception as error:
-            self.failure = error
-            raise
+            raise _BodyFailed(error) from None
 
 
 class Connections:
@@ -80,29 +85,28 @@ class Connections:
     def open(self, send: Send, options: ClientOptions) -> requests.Response:
         """Send, and give the response when its headers are there. Raises our errors only, and the disk's."""
         request = send.request
-        connect, first = options.connect_timeout, options.first_byte_timeout
+        first = min(options.first_byte_timeout, send.timeout or options.first_byte_timeout)
         brought = {} if self._own is not None else _route(options)
-        payload = _payload(request)
         try:
             return self._session().request(
                 request.method,
                 request.url(options.base_url or ""),
-                data=payload,
+                data=_payload(request),
                 headers=_headers(request, options),
                 auth=_Key(options.api_key or ""),
-                timeout=_timeout(connect, first, send.timeout),
+                timeout=_timeout(options.connect_timeout, first, send.timeout),
                 allow_redirects=False,
                 stream=True,
                 **brought,
             )
         except LIBRARY_ERRORS as error:
-            problem = named(error, options, "first_byte", first if send.timeout is None else send.timeout)
+            problem: Exception = named(error, options, "first_byte", first)
+        except _BodyFailed as stopped:
+            problem = stopped.failure
         except ValueError as error:
             if self._own is None:
                 raise
             problem = _naming.garbled(error)  # a caller's session parses redirects that it ignores
-        if isinstance(payload, _Upload) and payload.failure is not None:
-            raise payload.failure  # the disk's, not the connection's
         raise problem
 
     def exchange(self, send: Send, options: ClientOptions) -> Response:
@@ -139,7 +143,7 @@ class Connections:
 def _timeout(connect: float, first: float, total: float | None) -> Any:
     if total is None:
         return connect, first
-    return Timeout(connect=min(connect, total), read=min(first, total), total=total)
+    return Timeout(connect=min(connect, total), read=first, total=total)
 
 
 def _route(options: ClientOptions) -> dict[str, Any]:
