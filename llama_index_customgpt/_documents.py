@@ -8,24 +8,26 @@ second store has to be kept in step.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from llama_index.core.schema import BaseNode, MetadataMode
 from llama_index.core.storage.docstore.types import RefDocInfo
 
-from customgpt_transport.errors import ConfigurationError, CustomGPTError, RequestTimeout
+from customgpt_transport.errors import ConfigurationError
 from customgpt_transport.models import Page
 
-__all__ = ["DocumentFile", "Watch", "changes", "files_of", "ids_of", "outdated", "ref_doc_info"]
+__all__ = ["DocumentFile", "files_of", "ids_of", "page_ids", "ref_doc_id_of", "ref_doc_info"]
+
+logger = logging.getLogger(__name__)
 
 _PLAIN = re.compile(r"[A-Za-z0-9.-]")
 _NAME = re.compile(r"(?P<id>.+)__(?P<digest>[0-9a-f]{16})\.txt")
 _LONGEST_ID = 200  # characters as written into the name; file systems end at 255
 _LIMITS = {"title": 255, "url": 2000, "description": 500}  # of the vendor's API, page metadata
-_WAITING = (None, "queued")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +50,30 @@ class DocumentFile:
         return self.name, self.content
 
 
+def ref_doc_id_of(node: BaseNode) -> str:
+    """Give the id of the document that a node is of; a document is a node of itself, or of its source."""
+    return node.ref_doc_id or node.node_id
+
+
 def files_of(nodes: Iterable[BaseNode]) -> list[DocumentFile]:
     """Give one file per document; nodes of one document are joined. A document itself is a node.
 
-    Of documents with the same id the last wins. Raises `ConfigurationError` for a document without text, and
-    for an id that is too long for a file name.
+    Of documents with the same id the last wins. One without text is left out, which is logged: the service
+    could not index it. Raises `ConfigurationError` for an id that is too long for a file name.
     """
     texts: dict[str, list[str]] = {}
     metadata: dict[str, Mapping[str, Any]] = {}
     for node in nodes:
-        ref_doc_id = node.ref_doc_id or node.node_id
+        ref_doc_id = ref_doc_id_of(node)
         if node.ref_doc_id is None:
             texts.pop(ref_doc_id, None)
         texts.setdefault(ref_doc_id, []).append(node.get_content(MetadataMode.NONE))
         metadata[ref_doc_id] = node.metadata
-    return [_file(key, "\n\n".join(parts), metadata[key]) for key, parts in texts.items()]
+    joined = {key: "\n\n".join(parts) for key, parts in texts.items()}
+    for key in [key for key, text in joined.items() if not text.strip()]:
+        logger.warning("Document %r has no text: left out, and what the agent holds of it stays", key)
+        del joined[key]
+    return [_file(key, text, metadata[key]) for key, text in joined.items()]
 
 
 def _named(page: Page) -> tuple[str, str]:
@@ -73,22 +84,21 @@ def _named(page: Page) -> tuple[str, str]:
     return (page.filename if page.is_file else page.url) or page.url or str(page.id), ""
 
 
-def ids_of(pages: Iterable[Page], ref_doc_ids: Collection[str], *, keep: Collection[str] = ()) -> list[int]:
-    """Give the pages of these documents, except those whose file name is in `keep`."""
-    return [page.id for page in pages if _named(page)[0] in ref_doc_ids and page.filename not in keep]
+def ids_of(pages: Iterable[Page], ref_doc_ids: Collection[str]) -> list[int]:
+    """Give the pages of these documents."""
+    return [page.id for page in pages if _named(page)[0] in ref_doc_ids]
 
 
-def changes(documents: Sequence[BaseNode], pages: Iterable[Page]) -> tuple[list[DocumentFile], list[bool]]:
-    """Give the files that `pages` do not hold as they are now, and for each document whether it is one."""
-    held = {page.filename for page in pages}
-    files = {file.ref_doc_id: file for file in files_of(documents)}
-    changed = [files[document.node_id].name not in held for document in documents]
-    return [file for file in files.values() if file.name not in held], changed
-
-
-def outdated(files: Sequence[DocumentFile], pages: Iterable[Page]) -> list[int]:
-    """Give the pages that `files` replace."""
-    return ids_of(pages, {file.ref_doc_id for file in files}, keep={file.name for file in files})
+def page_ids(node_ids: Iterable[str]) -> list[int]:
+    """Give the pages that source nodes are of. Raises `ConfigurationError` if one is of no page."""
+    node_ids = list(node_ids)
+    strange = [node_id for node_id in node_ids if not re.fullmatch("[0-9]+", str(node_id))]
+    if strange:
+        raise ConfigurationError(
+            f"Not the id of a page: {', '.join(map(repr, strange[:10]))}. Nothing was deleted. The ids of "
+            "all pages are in `ref_doc_info`; documents go by delete_ref_doc."
+        )
+    return [int(node_id) for node_id in node_ids]
 
 
 def ref_doc_info(pages: Iterable[Page]) -> dict[str, RefDocInfo]:
@@ -108,74 +118,7 @@ def ref_doc_info(pages: Iterable[Page]) -> dict[str, RefDocInfo]:
     return found
 
 
-class Watch:
-    """Follows uploaded files until all are indexed. Asks nobody and waits for nothing itself."""
-
-    def __init__(self, files: Iterable[DocumentFile], *, patience: float) -> None:
-        self._files = {file.name: file for file in files}
-        self._left = patience
-        self._patience = patience
-        self.pages: dict[str, Page] = {}
-
-    def look(self) -> None:
-        """Begin to list the pages again."""
-        self.pages = {}
-
-    def see(self, page: Page) -> bool:
-        """Take note of a page, newest first; True when every file was seen and no more need be listed."""
-        if page.filename in self._files:
-            self.pages.setdefault(page.filename, page)
-        return len(self.pages) == len(self._files)
-
-    @property
-    def total(self) -> int:
-        """How many files are followed."""
-        return len(self._files)
-
-    @property
-    def settled(self) -> int:
-        """How many are done, indexed or failed."""
-        return sum(_is_settled(page) for page in self.pages.values())
-
-    def metadata(self) -> list[tuple[int, dict[str, str]]]:
-        """Give what citations shall show, by page id."""
-        return [(page.id, dict(self._files[name].metadata)) for name, page in self.pages.items()]
-
-    def is_done(self) -> bool:
-        """Whether all are indexed. Raises `CustomGPTError` once all are done and some have failed."""
-        if self.settled < self.total:
-            return False
-        failed = [_named(page)[0] for page in self.pages.values() if page.index_status != "ok"]
-        if failed:
-            raise CustomGPTError(
-                f"{len(failed)} of {self.total} documents could not be indexed: {', '.join(failed[:10])}. "
-                "Check that they hold text, then insert them again."
-            )
-        return True
-
-    def spend(self, seconds: float) -> float:
-        """Give how long to wait before the next look, at most `seconds`.
-
-        Raises `RequestTimeout` (clock "index") when the patience is used up.
-        """
-        if self._left <= 0:
-            raise RequestTimeout(
-                f"{self.settled} of {self.total} documents were indexed within {self._patience:g} s. The "
-                "service goes on by itself; give index_timeout=... to wait longer.",
-                clock="index",
-            )
-        pause = min(seconds, self._left)
-        self._left -= pause
-        return pause
-
-
-def _is_settled(page: Page) -> bool:
-    return page.index_status not in _WAITING or page.crawl_status == "failed"
-
-
 def _file(ref_doc_id: str, text: str, metadata: Mapping[str, Any]) -> DocumentFile:
-    if not text.strip():
-        raise ConfigurationError(f"Document {ref_doc_id!r} has no text: there is nothing to index.")
     if len(_written(ref_doc_id)) > _LONGEST_ID:
         raise ConfigurationError(
             f"The id of document {ref_doc_id[:60]!r}… is too long: it becomes part of a file name. Give the "

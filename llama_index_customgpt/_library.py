@@ -1,22 +1,67 @@
-"""The documents of one agent: listed, added, replaced, deleted. Both colours; nothing is decided here."""
+"""The documents of one agent: listed, added, replaced, deleted.
+
+Each method is written once, as a generator of steps: what to ask of a client, whichever its colour. Sync and
+async differ only in who takes the steps, `Library.run` or `Library.arun`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any, TypeVar
 
+from llama_index.core.schema import BaseNode
 from llama_index.core.utils import get_tqdm_iterable
 
+from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Page
 from llama_index_customgpt._clients import Clients
-from llama_index_customgpt._documents import DocumentFile, Watch, outdated
+from llama_index_customgpt._documents import DocumentFile, files_of, ids_of
+from llama_index_customgpt._reconciling import Reconciliation
 
-__all__ = ["Library"]
+__all__ = ["Library", "Steps"]
+
+logger = logging.getLogger(__name__)
 
 _PER_REQUEST = 100
 """Pages listed per request."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """Call a method of the client, such as "pages.delete"; what it gives, or raises, comes back."""
+
+    method: str
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Show the agent's pages, newest first, to `see`, until it says True."""
+
+    see: Callable[[Page], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    """Wait."""
+
+    seconds: float
+
+
+def _ask(method: str, *arguments: Any, **keywords: Any) -> _Ask:
+    return _Ask(method, arguments, keywords)
+
+
+T = TypeVar("T")
+Steps = Generator["_Ask | _Look | _Pause", Any, T]
 
 
 class Library:
@@ -28,119 +73,168 @@ class Library:
         self._patience = patience
         self._poll_every = poll_every
 
-    def found(self, name: str, files: Sequence[DocumentFile]) -> None:
+    # What there is to do, as steps
+
+    def found(self, name: str, files: Sequence[DocumentFile]) -> Steps[None]:
         """Make an agent of `files`, which the library is of from now on; wait until it can answer."""
-        agent = self._clients.sync.agents.create(name, files=[file.upload for file in files])
+        # With one file, not all: the number of the agent must be known before anything else can fail.
+        agent = yield _ask("agents.create", name, files=[files[0].upload])
         self._clients.project_id = agent.id
-        self._wait(files)
+        logger.info("Agent %s was made for %d documents", agent.id, len(files))
+        try:
+            yield from self._settle(Reconciliation(files, [], uploaded=files[:1]))
+        except CustomGPTError as error:
+            # It exists, and counts: without its number nobody could go on with it, or delete it.
+            sentence, *rest = error.args
+            advice = f"The agent was made: go on with from_documents(documents, project_id={agent.id})."
+            error.args = (f"{sentence} {advice}", *rest)
+            raise
 
-    async def afound(self, name: str, files: Sequence[DocumentFile]) -> None:
-        """`found`, awaited."""
-        client = await self._clients.on_this_loop()
-        agent = await client.agents.create(name, files=[file.upload for file in files])
-        self._clients.project_id = agent.id
-        await self._await(files)
-
-    def add(self, files: Sequence[DocumentFile]) -> None:
-        """Upload `files` and wait until they are indexed."""
+    def add(self, files: Sequence[DocumentFile]) -> Steps[None]:
+        """Upload those of `files` that are not held, and wait until all are indexed."""
         if files:
-            self._upload(files)
-            self._wait(files)
+            before = yield from self.pages()
+            yield from self._settle(Reconciliation(files, before))
 
-    async def aadd(self, files: Sequence[DocumentFile]) -> None:
-        """`add`, awaited."""
-        if files:
-            await self._aupload(files)
-            await self._await(files)
+    def replace(self, documents: Sequence[BaseNode]) -> Steps[list[bool]]:
+        """`add` documents, then delete the pages they replace; tell of each whether it is new or changed."""
+        files = files_of(documents)
+        before = (yield from self.pages()) if files else []
+        reconciliation = Reconciliation(files, before)
+        yield from self._settle(reconciliation, replaces=True)
+        return reconciliation.changed(documents)
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> Steps[list[Page]]:
         """Give all pages of the agent, newest first."""
-        listed = self._clients.sync.pages.list(project_id=self._clients.agent, limit=_PER_REQUEST)
-        return list(listed)
+        listed: list[Page] = []
+        yield _Look(lambda page: bool(listed.append(page)))  # type: ignore[func-returns-value]  # never True
+        return listed
 
-    async def apages(self) -> list[Page]:
-        """`pages`, awaited."""
-        client = await self._clients.on_this_loop()
-        listed = client.pages.list(project_id=self._clients.agent, limit=_PER_REQUEST)
-        return [page async for page in listed]
-
-    def _upload(self, files: Sequence[DocumentFile]) -> None:
-        for file in get_tqdm_iterable(files, self._show_progress, "Uploading documents"):
-            self._clients.sync.sources.add(project_id=self._clients.agent, file=file.upload)
-
-    async def _aupload(self, files: Sequence[DocumentFile]) -> None:
-        client = await self._clients.on_this_loop()
-        for file in get_tqdm_iterable(files, self._show_progress, "Uploading documents"):
-            await client.sources.add(project_id=self._clients.agent, file=file.upload)
-
-    def _wait(self, files: Sequence[DocumentFile]) -> None:
-        """Wait until `files` are indexed, and have their citations show what their documents say."""
-        watch = Watch(files, patience=self._patience)
-        bar = _Bar(watch.total, self._show_progress)
-        client, agent = self._clients.sync, self._clients.agent
-        while True:
-            watch.look()
-            for page in client.pages.list(project_id=agent, limit=_PER_REQUEST):
-                if watch.see(page):
-                    break
-            bar.to(watch.settled)
-            if watch.is_done():
-                break
-            (client.options.sleep or time.sleep)(watch.spend(self._poll_every))
-        for page_id, metadata in watch.metadata():
-            client.pages.update_metadata(page_id, project_id=agent, **metadata)
-
-    async def _await(self, files: Sequence[DocumentFile]) -> None:
-        watch = Watch(files, patience=self._patience)
-        bar = _Bar(watch.total, self._show_progress)
-        client, agent = await self._clients.on_this_loop(), self._clients.agent
-        while True:
-            watch.look()
-            async for page in client.pages.list(project_id=agent, limit=_PER_REQUEST):
-                if watch.see(page):
-                    break
-            bar.to(watch.settled)
-            if watch.is_done():
-                break
-            pause = (client.options.sleep or asyncio.sleep)(watch.spend(self._poll_every))
-            if inspect.isawaitable(pause):
-                await pause
-        for page_id, metadata in watch.metadata():
-            await client.pages.update_metadata(page_id, project_id=agent, **metadata)
-
-    def replace(self, files: Sequence[DocumentFile], before: Sequence[Page]) -> None:
-        """Add those of `files` that are not among the pages `before`, then delete what they replace."""
-        new = [file for file in files if file.name not in {page.filename for page in before}]
-        self.add(new)
-        self.delete(outdated(files, before))
-
-    async def areplace(self, files: Sequence[DocumentFile], before: Sequence[Page]) -> None:
-        """`replace`, awaited."""
-        new = [file for file in files if file.name not in {page.filename for page in before}]
-        await self.aadd(new)
-        await self.adelete(outdated(files, before))
-
-    def delete(self, page_ids: Iterable[int]) -> None:
+    def delete(self, page_ids: Iterable[int]) -> Steps[None]:
         """Delete pages, one after the other."""
+        agent = self._clients.agent
         for page_id in page_ids:
-            self._clients.sync.pages.delete(page_id, project_id=self._clients.agent)
+            yield _ask("pages.delete", page_id, project_id=agent)
 
-    async def adelete(self, page_ids: Iterable[int]) -> None:
-        """`delete`, awaited."""
+    def delete_document(self, ref_doc_id: str) -> Steps[None]:
+        """Delete the pages of a document; that there are none is logged."""
+        pages = ids_of((yield from self.pages()), [ref_doc_id])
+        if not pages:
+            agent = self._clients.agent
+            logger.warning("Document %r is not in agent %s: nothing deleted", ref_doc_id, agent)
+        yield from self.delete(pages)
+
+    def _settle(self, reconciliation: Reconciliation, *, replaces: bool = False) -> Steps[None]:
+        """Do all that can be done, and only then raise for the documents that failed or are not there yet."""
+        yield from self.delete(reconciliation.failed)
+        yield from self._upload(reconciliation.missing)
+        yield from self._wait(reconciliation)
+        if replaces:
+            yield from self.delete(reconciliation.outdated())
+        reconciliation.check(self._patience)
+
+    def _upload(self, files: Sequence[DocumentFile]) -> Steps[None]:
+        agent = self._clients.agent
+        with self._progress(len(files), "Uploading documents") as move_to:
+            for n, file in enumerate(files, start=1):
+                yield _ask("sources.add", project_id=agent, file=file.upload)
+                move_to(n)
+
+    def _wait(self, reconciliation: Reconciliation) -> Steps[None]:
+        """Wait until all is settled or patience ends; have citations show what the documents say."""
+        clock = self._clients.options.clock
+        end = clock() + self._patience
+        with self._progress(reconciliation.total, "Indexing documents") as move_to:
+            while True:
+                if reconciliation.settled < reconciliation.total:
+                    reconciliation.look()
+                    yield _Look(reconciliation.see)
+                yield from self._label(reconciliation)
+                move_to(reconciliation.settled)
+                left = end - clock()
+                if reconciliation.settled == reconciliation.total or left <= 0:
+                    return
+                yield _Pause(min(self._poll_every, left))
+
+    def _label(self, reconciliation: Reconciliation) -> Steps[None]:
+        agent = self._clients.agent
+        for page_id, shall, was_held in reconciliation.unlabelled():
+            if was_held:
+                shown = yield _ask("pages.metadata", page_id, project_id=agent)
+                if all(getattr(shown, name) == text for name, text in shall.items()):
+                    continue
+            yield _ask("pages.update_metadata", page_id, project_id=agent, **shall)
+
+    @contextmanager
+    def _progress(self, total: int, what: str) -> Iterator[Callable[[int], None]]:
+        """Show a bar, closed whatever happens; gives what moves it to so many of `total`."""
+        steps = iter(get_tqdm_iterable(range(total), self._show_progress and total > 0, what))
+        at = -1
+
+        def move_to(settled: int) -> None:
+            nonlocal at
+            while at < settled:
+                at += 1
+                next(steps, None)
+
+        try:
+            yield move_to
+        finally:
+            getattr(steps, "close", lambda: None)()  # what is shown is a generator, else it is a plain range
+
+    # Who takes them
+
+    def run(self, steps: Steps[T]) -> T:
+        """Take the steps with the sync client."""
+        client = self._clients.sync
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = self._take(client, step)
+                except BaseException as error:  # noqa: PERF203  # a step is a request: a try costs nothing
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def arun(self, steps: Steps[T]) -> T:
+        """Take the steps with the async client, without blocking the event loop."""
         client = await self._clients.on_this_loop()
-        for page_id in page_ids:
-            await client.pages.delete(page_id, project_id=self._clients.agent)
+        try:
+            step = next(steps)
+            while True:
+                try:
+                    answer = await self._atake(client, step)
+                except BaseException as error:  # noqa: PERF203  # as above
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def _take(self, client: Any, step: _Ask | _Look | _Pause) -> Any:
+        if isinstance(step, _Ask):
+            return _call(client, step)
+        if isinstance(step, _Pause):
+            return (client.options.sleep or time.sleep)(step.seconds)
+        return any(map(step.see, client.pages.list(project_id=self._clients.agent, limit=_PER_REQUEST)))
+
+    async def _atake(self, client: Any, step: _Ask | _Look | _Pause) -> Any:
+        if isinstance(step, _Look):
+            async for page in client.pages.list(project_id=self._clients.agent, limit=_PER_REQUEST):
+                if step.see(page):
+                    break
+            return None
+        if isinstance(step, _Ask):
+            answer = _call(client, step)
+        else:
+            answer = (client.options.sleep or asyncio.sleep)(step.seconds)
+        return await answer if inspect.isawaitable(answer) else answer
 
 
-class _Bar:
-    """A progress bar that is told how far things are."""
-
-    def __init__(self, total: int, shown: bool) -> None:
-        self._steps = iter(get_tqdm_iterable(range(total), shown, "Indexing documents"))
-        self._at = -1
-
-    def to(self, settled: int) -> None:
-        """Move to `settled` of all; the last step closes the bar."""
-        while self._at < settled:
-            self._at += 1
-            next(self._steps, None)
+def _call(client: Any, step: _Ask) -> Any:
+    return attrgetter(step.method)(client)(*step.arguments, **step.keywords)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.llama_index.hands import Hands
+
 if TYPE_CHECKING:
     from customgpt_emulator import Emulator
     from llama_index_customgpt import CustomGPTChatEngine, CustomGPTQueryEngine, CustomGPTRetriever
@@ -34,6 +36,12 @@ def _quiet_llama_index() -> Iterator[None]:
     root_dispatcher.span_handlers[:] = spans
     Settings._callback_manager = manager
     Settings._llm = Settings._transformations = Settings._node_parser = None
+
+
+@pytest.fixture(params=["sync", "async"])
+def hands(request: pytest.FixtureRequest) -> Hands:
+    """The methods of an index in both colours, one after the other."""
+    return Hands(request.param)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from llama_index_customgpt import (
     PromptSettings,
 )
 from tests.llama_index.fake_models import Says
+from tests.llama_index.hands import Hands
 
 if TYPE_CHECKING:
     from customgpt_emulator import Emulator
@@ -83,24 +84,6 @@ ROOF = Document(
     metadata={"title": "Roof box Meridian", "url": "https://shop.example/roof-box"},
 )
 TENT = Document(id_="manuals/tent.md", text="The tent Aurora sleeps four people and weighs nine kilograms.")
-
-
-class Hands:
-    """The index's methods in both colours, by their sync names."""
-
-    def __init__(self, colour: str) -> None:
-        self.colour = colour
-
-    async def __call__(self, owner: Any, name: str, *args: Any, **kwargs: Any) -> Any:
-        if self.colour == "async":
-            return await getattr(owner, f"a{name}")(*args, **kwargs)
-        found = getattr(owner, name)
-        return found(*args, **kwargs) if callable(found) else found
-
-
-@pytest.fixture(params=["sync", "async"])
-def hands(request: pytest.FixtureRequest) -> Hands:
-    return Hands(request.param)
 
 
 @pytest.fixture
