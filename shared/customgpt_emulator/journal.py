@@ -23,6 +23,8 @@ __all__ = ["Entry", "Journal"]
 KEPT = 10_000
 SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
 BODY_KEPT = 64 * 1024  # bytes of a body; files in a form are kept as name and size only
+FIELDS_KEPT = 64 * 1024  # characters of a body's fields, as JSON; larger ones are left out, others cut
+ALL_KEPT = 64 * 1024 * 1024  # of all entries together; the oldest go first
 
 
 @dataclass
@@ -73,6 +75,8 @@ class Entry:
     """The fault that was played, if any."""
     credentials: str = ""
     """Tells keys apart, and does not tell what they are."""
+    size: int = 0
+    """About how much of its body is kept, in bytes."""
     redactor: ClassVar[Redactor | None] = None
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -137,6 +141,7 @@ class Journal:
         self._lock = threading.Lock()
         self._entries: deque[Entry] = deque(maxlen=kept)
         self._count = 0
+        self._size = 0
         self._redactor = Redactor(secret)
         self._salt = secrets.token_bytes(16)
 
@@ -164,19 +169,32 @@ class Journal:
             entry.credentials = hashlib.sha256(self._salt + presented).hexdigest()[:12]
             entry.keyed = redact.hides(request.headers.get("Authorization", ""))
             entry.leaks = tuple(dict.fromkeys(leaks))
+            if len(self._entries) == self._entries.maxlen:
+                self._forget_oldest()
             self._entries.append(entry)
         return entry
+
+    def _forget_oldest(self) -> None:
+        self._size -= self._entries.popleft().size
 
     def take_body(self, entry: Entry, body: Body) -> None:
         """Note what a request carried: its fields, of files their names and sizes."""
         leaks = list(entry.leaks)
         entry.body = self._redactor.data(body.raw, leaks, "body")[:BODY_KEPT]
-        entry.fields = self._redactor.value(body.fields, leaks, "body")
+        entry.fields = _shortened(self._redactor.value(body.fields, leaks, "body"))
         for upload in body.files:
             self._redactor.data(upload.data, leaks, f"file {upload.field}")
             name = self._redactor.text(upload.filename, leaks, "body")
             entry.fields[upload.field] = f"{name} ({len(upload.data)} bytes)"
         entry.leaks = tuple(dict.fromkeys(leaks))
+        size = len(entry.body) + len(repr(entry.fields))
+        with self._lock:
+            if not self._entries or entry.number < self._entries[0].number:
+                return  # forgotten meanwhile
+            entry.size = size
+            self._size += size
+            while self._size > ALL_KEPT and len(self._entries) > 1:
+                self._forget_oldest()
 
     @property
     def dropped(self) -> int:
@@ -238,10 +256,26 @@ class Journal:
         """Forget everything."""
         with self._lock:
             self._entries.clear()
-            self._count = 0
+            self._count = self._size = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self.entries())
+
+
+def _shortened(fields: dict[str, Any]) -> dict[str, Any]:
+    """As many of the fields as there is room for: too long a text is cut, a list loses its beginning."""
+    kept: dict[str, Any] = {}
+    room = FIELDS_KEPT
+    for name, value in fields.items():
+        if isinstance(value, str):
+            value = value[: max(0, room)]
+        while isinstance(value, list) and len(value) > 1 and len(repr(value)) > room:
+            value = value[len(value) // 2 :]  # of messages the newest tell most
+        room -= len(name) + len(value if isinstance(value, str) else repr(value))
+        if room < 0 and kept:
+            break
+        kept[name] = value
+    return kept

@@ -53,14 +53,18 @@ async def create_agent(call: Call) -> web.StreamResponse:
     if address is None and "sitemap_path" in call.body.fields and not pages:
         raise ApiError(400, "Sitemap path can't be empty")
     store = call.context.store
-    if store.count("SELECT COUNT(*) FROM agents") >= MOST_AGENTS:
-        raise ApiError(400, "You have reached your agent limit")
+    _check_limit(call)
     kind = "SITEMAP" if address is None or not is_address(address) or is_sitemap(address) else "URL"
     with store.transaction():
         number = store.add_agent(name, call.context.clock.slug(store.next_id("agents")), call.now, kind=kind)
         _add_content(call, number, address, pages)
     row = store.row("agents", "id", number)
     return call.success(call.shapes.agent(row, active=None), 201)
+
+
+def _check_limit(call: Call) -> None:
+    if call.context.store.count("SELECT COUNT(*) FROM agents") >= MOST_AGENTS:
+        raise ApiError(400, "You have reached your agent limit")
 
 
 async def update_agent(call: Call) -> web.StreamResponse:
@@ -102,6 +106,7 @@ async def delete_agent(call: Call) -> web.StreamResponse:
 async def replicate_agent(call: Call) -> web.StreamResponse:
     """201 with a copy that has the same settings, sources and pages, and no conversations."""
     agent = call.agent()
+    _check_limit(call)
     slug = call.context.clock.slug(call.context.store.next_id("agents"))
     number = call.context.library.replicate(agent["id"], f"Copy of {agent['name']}", slug, call.now)
     return call.success(shaped(call, call.context.store.row("agents", "id", number)), 201)

@@ -77,6 +77,26 @@ class TestTheKey:
         assert [entry.keyed for entry in server.journal] == [True, False]
 
 
+class TestWhatItKeeps:
+    def test_of_a_body_is_bounded(self, raw: Raw):
+        many = {f"name{number}": "x" * 50 for number in range(5_000)}
+        raw.call("POST", "conversations", json=many)
+        turns = [{"role": "user", "content": f"{n} " + "x" * 20_000} for n in range(40)]
+        raw.call("POST", "chat/completions", json={"messages": turns})
+        first, second = raw.emulator.journal
+        assert 100 < len(first.fields) < 5_000
+        assert len(repr(first.fields)) < 100_000
+        assert len(repr(second.fields)) < 100_000
+        assert (second.prompt or "").startswith("39 ")
+
+    def test_of_all_requests_is_bounded(self, raw: Raw, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.setattr("customgpt_emulator.journal.ALL_KEPT", 100_000)
+        for _ in range(5):
+            raw.call("POST", "conversations", json={"name": "x" * 20_000})
+        assert [entry.number for entry in raw.emulator.journal] == [4, 5]
+        assert raw.emulator.journal.dropped == 3
+
+
 class TestQueries:
     def test_find_requests_by_what_they_were(self, raw: Raw):
         first, second = raw.session(), raw.session()

@@ -365,3 +365,9 @@ def pdf(text: str) -> bytes:
             start,
         )
     )
+
+
+def test_a_copy_counts_as_an_agent_too(raw: Raw):
+    for number in range(99):
+        data(raw.call("POST", "/projects", json={"project_name": f"agent {number}"}), 201)
+    assert message(raw.call("POST", "replicate"), 400) == "You have reached your agent limit"
