@@ -42,6 +42,7 @@ __all__ = ["command"]
     type=parse_fault_option,
     metavar="VERB:ARGS",
     multiple=True,
+    is_eager=True,  # `help` needs no documents
     help="Misbehave, as in cut_after:events=3,times=1; may be repeated. `--fault help` names all verbs.",
 )
 @click.option("--rpm", type=int, help="Requests a minute; more are refused with 429. No limit unless given.")
@@ -136,7 +137,7 @@ class _Interrupted(Exception):
 
 
 class _Interrupt:
-    """The first Ctrl-C or SIGTERM raises `KeyboardInterrupt` in the main thread; later ones do nothing."""
+    """The first Ctrl-C or SIGTERM raises `KeyboardInterrupt` in the main thread; the second one kills."""
 
     def __init__(self) -> None:
         self.came = False
@@ -155,6 +156,9 @@ class _Interrupt:
         if not self.came:
             self.came = True
             raise KeyboardInterrupt
+        # Whatever the first one waits for may never end: a file on a dead network drive, say.
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
 
 
 def _sentence(error: Exception, host: str, port: int) -> str:
@@ -165,6 +169,8 @@ def _sentence(error: Exception, host: str, port: int) -> str:
         if error.errno in (errno.EACCES, errno.EPERM) and port:
             return f"Port {port} is not for everyone: name one above 1023 with --port."
         return f"Cannot listen on {host}: {error.strerror or error}."
+    if isinstance(error, OSError) and "could not bind" in str(error):  # Python 3.13 on: without a number
+        return f"Cannot listen on {host}: {error}."
     return str(error)
 
 

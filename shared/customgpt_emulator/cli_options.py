@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
-from customgpt_emulator.faults_parse import parse_fault
+from customgpt_emulator.faults_parse import parse_fault, verbs
 from customgpt_emulator.switches import Switches
 
 __all__ = ["SWITCHES", "parse_fault_option", "parse_switch"]
@@ -44,11 +44,33 @@ def parse_switch(value: str) -> tuple[str, Any]:
 
 
 def parse_fault_option(value: str) -> tuple[str, dict[str, Any]]:
-    """`verb:name=value,...` as (verb, arguments). Raises `click.BadParameter` for what is no fault."""
+    """`verb:name=value,...` as (verb, arguments). Raises `click.BadParameter` for what is no fault.
+
+    `help` prints the verbs with what they take, and ends the command with success.
+    """
+    if value.strip() == "help":
+        click.echo(_table_of_verbs())
+        raise click.exceptions.Exit(0)
     try:
         return parse_fault(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def _table_of_verbs() -> str:
+    """A line for each verb, `VERB  name: type, ...`, after what all of them take."""
+    table = verbs()
+    common = table["gzip"]  # it takes what all do, and nothing else
+    width = max(map(len, table))
+    lines = ["--fault VERB:name=value,name=value", f"{'any':{width}}  {_parameters(common)}"]
+    for verb, taken in sorted(table.items()):
+        own = {name: kind for name, kind in taken.items() if name not in common}
+        lines.append(f"{verb:{width}}  {_parameters(own)}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _parameters(taken: dict[str, str]) -> str:
+    return ", ".join(f"{name}: {kind}" for name, kind in taken.items())
 
 
 def _read(hint: Any, text: str) -> Any:

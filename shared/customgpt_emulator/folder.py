@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of documents. Only reads."""
+    """A folder of documents. Only reads. Links to files are followed, wherever they lead; those to folders
+    are not."""
 
     root: Path
 
@@ -50,14 +52,19 @@ class Folder:
                     continue
                 file = Path(path, name)
                 try:
-                    stat = file.stat()
+                    status = file.stat()
                 except OSError:
                     continue  # a broken link, or gone since
-                found[file.relative_to(self.root).as_posix()] = f"{stat.st_size}-{stat.st_mtime_ns}"
+                if not stat.S_ISREG(status.st_mode):
+                    continue  # a pipe or socket, which nobody may ever write to
+                found[file.relative_to(self.root).as_posix()] = f"{status.st_size}-{status.st_mtime_ns}"
         return dict(sorted(found.items()))
 
     def read(self, key: str, stamp: str) -> NewPage | Skipped:
         """Read one document."""
+        name = os.fsencode(key).decode("utf-8", "replace")
+        if name != key:
+            return Skipped(name, "its name is not UTF-8")
         try:
             if Path(key).suffix.lower() not in SUFFIXES:  # told before it is read: it may be large
                 raise Unreadable(f"{Path(key).suffix or 'a file without a suffix'} is not supported")

@@ -263,9 +263,7 @@ def _best_sentences(found: list[str], terms: Terms) -> str:
     return " ".join(found[best : best + SENTENCES])
 
 
-_GREETING = re.compile(
-    r"\s*(?:hello|hi|hey|good (?:morning|afternoon|evening))(?: there)?\s*[!.,?]*\s*", re.I
-)
+_GREETING = re.compile(r"\s*(?:hello|hi|hey|good (?:morning|afternoon|evening))(?: there)?[\s!.,?]*", re.I)
 
 
 def greeting(prompt: str) -> str | None:

@@ -19,7 +19,7 @@ from customgpt_emulator import (
     routes_sources,
     routes_uncovered,
 )
-from customgpt_emulator.bodies import Body, read_body
+from customgpt_emulator.bodies import Body, read_body, without_surrogates
 from customgpt_emulator.call import Call, Handler, Route
 from customgpt_emulator.connections import Gone
 from customgpt_emulator.context import CONTEXT, Context
@@ -75,6 +75,12 @@ def _gate(route: Route | None) -> Callable[[web.Request], Awaitable[web.StreamRe
 
     async def handle(request: web.Request) -> web.StreamResponse:
         context = request.app[CONTEXT]
+        if is_preflight(request):
+            with context.connections.of(request).held():
+                response = preflight(request)
+                await response.prepare(request)
+                await response.write_eof()
+            return response
         context.clock.tick()
         connection = context.connections.of(request)
         entry = context.journal.open(request, context.clock.now(), endpoint, connection.number)
@@ -155,6 +161,29 @@ async def _send(call: Call, response: web.StreamResponse) -> None:
     except ConnectionError:
         call.entry.complete, call.entry.disconnected = False, True
         raise
+
+
+def is_preflight(request: web.Request) -> bool:
+    """Whether a browser asks for itself, without a key, what a page of another site may send to the API."""
+    return (
+        request.method == "OPTIONS"
+        and request.path.startswith("/api/")
+        and "Origin" in request.headers
+        and "Access-Control-Request-Method" in request.headers
+    )
+
+
+def preflight(request: web.Request) -> web.Response:
+    """204: everything may be sent. Not in the journal: no client sent it."""
+    asked = without_surrogates(request.headers.get("Access-Control-Request-Headers", "*"))
+    return web.Response(
+        status=204,
+        headers={
+            "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE",
+            "Access-Control-Allow-Headers": asked,
+            "Access-Control-Max-Age": "600",
+        },
+    )
 
 
 async def _uncovered(call: Call) -> web.StreamResponse:

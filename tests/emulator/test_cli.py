@@ -298,7 +298,7 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("fault", "said"),
         [
-            ("help", "The faults are: bad_chunk_size, "),
+            ("halp", "The faults are: bad_chunk_size, "),
             ("cut_after:event=3", "cut_after takes no 'event'; it takes events, "),
             ("cut_after:events=soon", "cut_after: events must be int, not 'soon'."),
         ],
@@ -324,6 +324,42 @@ class TestMistakes:
         assert (
             done.stderr == f'customgpt-emulator needs {missing}: pip install "customgpt-adapters[emulator]"\n'
         )
+
+
+def test_fault_help_is_a_table_of_the_verbs_and_needs_no_folder():
+    from customgpt_emulator.faults_parse import verbs
+
+    result = CliRunner().invoke(command, ["--fault", "help"])
+    assert result.exit_code == 0
+    first, *lines = result.output.splitlines()
+    assert first == "--fault VERB:name=value,name=value"
+    assert [line.split(" ", 1)[0] for line in lines] == ["any", *sorted(verbs())]
+    (cut,) = [line.split(None, 1)[1] for line in lines if line.startswith("cut_after ")]
+    assert cut == "events: int, persist: bool | None, visible_after: int | str | None"
+    assert "times: int | None" in lines[0]
+
+
+def test_the_second_interrupt_kills_what_the_first_one_cannot_end():
+    program = """
+import time
+from customgpt_emulator.cli import _Interrupt
+with _Interrupt():
+    try:
+        print("begun", flush=True)
+        time.sleep(100)
+    except KeyboardInterrupt:
+        print("first", flush=True)
+        time.sleep(100)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            for word in ("begun", "first"):
+                assert process.stdout.readline().strip() == word
+                process.send_signal(signal.SIGINT)
+            assert process.wait(60) == -signal.SIGINT
+        finally:
+            process.kill()
 
 
 def test_help_names_every_option():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import requests
 
 from customgpt_emulator import Emulator, Switches
 from customgpt_emulator.pacing import Pacing
+from customgpt_emulator.retrieval import greeting
 from tests.emulator.conftest import Raw
 
 PROMPT = "How much does the Aurora cost?"
@@ -253,3 +256,45 @@ class TestSmallPrint:
         url = f"conversations/{raw.session()}/messages"
         answer = raw.call("POST", url, params={"stream": "true"}, json={"prompt": PROMPT, "stream": None})
         assert answer.text.startswith("event: start")
+
+    def test_a_padded_greeting_is_read_at_once(self):
+        # In linear time: in quadratic time this would outlast the test's time limit.
+        assert greeting("hello" + " " * 300_000 + "x") is None
+        assert greeting(" Hello there ! ") is not None
+
+    def test_a_browser_may_ask_what_it_may_send(self, raw: Raw):
+        answer = requests.options(
+            f"{raw.project}/conversations",
+            headers={
+                "Origin": "http://app.example",
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization,content-type",
+            },
+            timeout=20,
+        )
+        assert answer.status_code == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert answer.headers["Access-Control-Allow-Headers"] == "authorization,content-type"
+        assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+        assert len(raw.emulator.journal) == 0
+
+    def test_any_other_options_need_the_key(self, raw: Raw):
+        assert requests.options(f"{raw.project}/conversations", timeout=20).status_code == 401
+        control = {"Origin": "http://app.example", "Access-Control-Request-Method": "POST"}
+        url = f"{raw.emulator.base_url}/_emulator/reset"
+        assert requests.options(url, headers=control, timeout=20).status_code == 401
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such files")
+class TestAnOddFolder:
+    def test_a_name_that_is_not_utf_8_is_skipped_and_named(self, handbook: Path):
+        Path(os.fsdecode(os.fsencode(handbook) + b"/caf\xe9.md")).write_text("# Coffee")
+        with Emulator(handbook) as emulator:
+            assert [(each.path, each.reason) for each in emulator.skipped] == [
+                ("caf\N{REPLACEMENT CHARACTER}.md", "its name is not UTF-8")
+            ]
+
+    def test_a_pipe_is_not_waited_for(self, handbook: Path):
+        os.mkfifo(handbook / "pipe.md")
+        with Emulator(handbook) as emulator:
+            assert emulator.skipped == []
