@@ -2,8 +2,9 @@
 
 A conversation on the server is a line, not a tree: whatever is sent lands at its end. Two histories that
 share a beginning (a regenerated answer, a batch on one prefix, time travel) must not both continue it. The
-first claim wins; whoever comes second starts a new conversation. The registry lives in one process: several
-worker processes on one conversation set `verify_tip="remote"`.
+first claim wins; whoever comes second starts a new conversation. The registry lives in one process and knows
+nothing of what happened before it began or in another: a claim it cannot judge is "unknown", and the server
+must be asked. Several processes at work on one conversation at the same time set `verify_tip="remote"`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from typing import Literal
 
 SESSIONS = 10_000
+
+Verdict = Literal["granted", "refused", "unknown"]
 
 
 @dataclass(frozen=True)
@@ -27,10 +31,15 @@ class SessionKey:
 
 @dataclass(frozen=True)
 class Tip:
-    """The newest prompt known of a conversation; `taken` once something has been sent after it."""
+    """The newest prompt known of a conversation; `taken` once something has been sent after it.
 
-    prompt_id: int
+    `prompt_id` None: something has been sent, and nothing else is known. `seen` is whether this process saw
+    the prompt at the end of the conversation, and is not only told so by a history.
+    """
+
+    prompt_id: int | None
     taken: bool
+    seen: bool = True
 
 
 class ClaimRegistry:
@@ -46,33 +55,48 @@ class ClaimRegistry:
         if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
             os.register_at_fork(after_in_child=self._renew_lock)
 
-    def claim(self, key: SessionKey, prompt_id: int) -> bool:
-        """Whether the caller may continue after `prompt_id`; True at most once for each prompt."""
+    def claim(self, key: SessionKey, prompt_id: int) -> Verdict:
+        """Claim to continue after `prompt_id`.
+
+        "granted": nothing has been sent after it. "refused": something has, or is on its way. "unknown": the
+        claim is the caller's, no other gets it, but this process never saw `prompt_id` at the end of the
+        conversation; only the server knows whether it still is.
+        """
         with self._lock:
             tip = self._tips.get(key)
-            if tip is not None and (prompt_id < tip.prompt_id or (prompt_id == tip.prompt_id and tip.taken)):
-                return False
-            self._put(key, Tip(prompt_id, taken=True))
-            return True
+            if tip is None or (tip.prompt_id is not None and prompt_id > tip.prompt_id):
+                self._put(key, Tip(prompt_id, taken=True, seen=False))
+                return "unknown"
+            if tip.taken or prompt_id != tip.prompt_id:
+                return "refused"
+            self._put(key, replace(tip, taken=True))
+            return "granted"
 
     def take(self, key: SessionKey) -> None:
         """Note that something is being sent to the conversation, whatever its newest prompt is."""
         with self._lock:
-            tip = self._tips.get(key)
-            if tip is not None:
-                self._put(key, replace(tip, taken=True))
+            tip = self._tips.get(key, Tip(None, taken=True))
+            self._put(key, replace(tip, taken=True))
 
-    def release(self, key: SessionKey, prompt_id: int) -> None:
-        """Give a claim back: what was to follow `prompt_id` provably never reached the conversation."""
+    def release(self, key: SessionKey, prompt_id: int | None) -> None:
+        """Give a claim back: what was to follow `prompt_id` provably never reached the conversation.
+
+        With None, give back what `take` noted of a conversation of which nothing was known.
+        """
         with self._lock:
-            if self._tips.get(key) == Tip(prompt_id, taken=True):
-                self._put(key, Tip(prompt_id, taken=False))
+            tip = self._tips.get(key)
+            if tip is None or not tip.taken or tip.prompt_id != prompt_id:
+                return
+            if tip.seen and prompt_id is not None:
+                self._put(key, replace(tip, taken=False))
+            else:
+                del self._tips[key]
 
     def advance(self, key: SessionKey, prompt_id: int) -> None:
-        """Note that `prompt_id` was answered: the conversation now continues from there."""
+        """Note that `prompt_id` stands at the end: the conversation now continues from there."""
         with self._lock:
             tip = self._tips.get(key)
-            if tip is None or prompt_id > tip.prompt_id:
+            if tip is None or tip.prompt_id is None or prompt_id > tip.prompt_id:
                 self._put(key, Tip(prompt_id, taken=False))
 
     def clear(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from customgpt_transport.errors import AnswerFailed, APIError, CertificateRefused, CustomGPTError
+from customgpt_transport.errors import ConfigurationError as TransportConfigurationError
 from customgpt_transport.errors import NotFound as TransportNotFound
 from customgpt_transport.models import Message
 from langchain_customgpt._claims import CLAIMS, SessionKey
@@ -19,6 +20,7 @@ from langchain_customgpt.errors import ConfigurationError, as_langchain
 logger = logging.getLogger("langchain_customgpt")
 
 OnMismatch = Literal["fork", "error"]
+VerifyTip = Literal["remote", "never"]
 
 
 class Exchange:
@@ -29,7 +31,8 @@ class Exchange:
     turns out to be gone from the server is forked, and the loop goes round once more.
 
     `request` is what goes with the prompt whatever the plan; `reply` makes LangChain's result of the answer.
-    `keep_place=False` is for answers that will be cached: they must not say where they stand.
+    `verify_tip` is when to ask the server whether a conversation still stands where the history does: None, when
+    this process cannot know; "remote", always; "never". `keep_place=False` is for answers that will be cached: they must not say where they stand.
     """
 
     message: Message
@@ -42,6 +45,7 @@ class Exchange:
         service: str,
         request: dict[str, Any],
         on_mismatch: OnMismatch,
+        verify_tip: VerifyTip | None = None,
         keep_place: bool = True,
     ) -> None:
         self.reply = reply
@@ -52,12 +56,17 @@ class Exchange:
         self._on_mismatch = on_mismatch
         self._keep_place = keep_place
         self.done = False
+        self._verifies = verify_tip == "remote"
         if plan.mismatch:
             self._mismatch(plan.mismatch)
         elif plan.mode == "pinned":
             CLAIMS.take(self._key(plan.session_id or ""))
-        elif self._continues and not CLAIMS.claim(*self._claim()):
-            self._fork("something else has continued the conversation from here")
+        elif plan.mode == "continue":
+            verdict = CLAIMS.claim(self._key(plan.session_id or ""), plan.parent_id or 0)
+            if verdict == "refused":
+                self._fork("something else has continued the conversation from here")
+            elif verdict == "unknown" and verify_tip is None:
+                self._verifies = True
 
     @property
     def prompt(self) -> str:
@@ -71,12 +80,14 @@ class Exchange:
 
     @property
     def session_to_verify(self) -> str | None:
-        """The conversation that must not have moved on, when this exchange continues one."""
-        return self._plan.session_id if self._continues else None
+        """The conversation of which to ask the server whether it has moved on; None when there is no need."""
+        return self._plan.session_id if self._continues and self._verifies else None
 
     def newest_is(self, newest: Message | None) -> None:
         """Take the server's word on the newest prompt of the conversation; fork if it is another."""
         if newest is None or newest.prompt_id != self._plan.parent_id:
+            if newest is not None and newest.prompt_id is not None:
+                CLAIMS.advance(self._key(self._plan.session_id or ""), newest.prompt_id)
             self._fork("the conversation on the server has moved on")
 
     def finish(self, message: Message) -> None:
@@ -119,7 +130,7 @@ class Exchange:
     ) -> bool:
         if not isinstance(error, CustomGPTError):
             return False  # also when the caller left: the claim stays, for the prompt may have been answered
-        if self._continues and _never_arrived(error):
+        if (self._continues or self._plan.mode == "pinned") and _never_arrived(error):
             CLAIMS.release(*self._claim())
         if self._continues and isinstance(error, TransportNotFound):
             self._fork("the conversation is no longer on the server")
@@ -136,8 +147,8 @@ class Exchange:
     def _key(self, session_id: str) -> SessionKey:
         return SessionKey(self._service, self._project_id, session_id)
 
-    def _claim(self) -> tuple[SessionKey, int]:
-        return self._key(self._plan.session_id or ""), self._plan.parent_id or 0
+    def _claim(self) -> tuple[SessionKey, int | None]:
+        return self._key(self._plan.session_id or ""), self._plan.parent_id
 
     def _fork(self, reason: str) -> None:
         self._plan = self._plan.fork(reason)
@@ -154,6 +165,6 @@ class Exchange:
 
 def _never_arrived(error: CustomGPTError) -> bool:
     """Whether the conversation provably has no new prompt: refused before any work, or never sent."""
-    if error.resend_safe or isinstance(error, CertificateRefused):
+    if error.resend_safe or isinstance(error, (CertificateRefused, TransportConfigurationError)):
         return True
     return isinstance(error, APIError) and not isinstance(error, AnswerFailed) and 400 <= error.status < 500

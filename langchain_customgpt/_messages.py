@@ -74,12 +74,12 @@ def _own_text(message: BaseMessage) -> str:
     texts = []
     for part in message.content:
         kind = "text" if isinstance(part, str) else _kind(part)
-        if kind not in _TEXT_PARTS:
+        if kind not in _TEXT_PARTS or not (isinstance(part, str) or isinstance(part.get("text"), str)):
             raise ConfigurationError(
                 f"CustomGPT.ai takes text only: a {message.type} message has a part of type {kind!r}. "
                 "Remove it, or describe it in words."
             )
-        texts.append(part if isinstance(part, str) else str(part.get("text", "")))
+        texts.append(part if isinstance(part, str) else part["text"])
     return "".join(texts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -127,6 +128,8 @@ class CustomGPTSettings(BaseModel):
     _made: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def __init__(self, **kwargs: Any) -> None:
+        if isinstance(kwargs.get("api_key"), str):
+            kwargs["api_key"] = SecretStr(kwargs["api_key"])  # at once: tracebacks can show locals
         owner, known = type(self).__name__, _known_keywords(type(self))
         for name in [name for name in kwargs if name in WITHOUT_COUNTERPART]:
             if kwargs[name] is not None:
@@ -200,6 +203,9 @@ class CustomGPTSettings(BaseModel):
     def _prompt_settings(self, call: Mapping[str, Any], extra_persona: str = "") -> PromptSettings:
         """What travels with the prompt: the call's keywords, else the fields; `extra_persona` is added."""
         given = {theirs: call.get(ours, getattr(self, ours)) for ours, theirs in PROMPT_SETTINGS.items()}
+        for ours in PROMPT_SETTINGS.keys() & call.keys():
+            if call[ours] is not None and not isinstance(call[ours], str):
+                raise ConfigurationError(f"{ours} must be text, not {call[ours]!r:.80}.")
         if extra_persona:
             given["custom_persona"] = "\n\n".join(filter(None, (given["custom_persona"], extra_persona)))
         return PromptSettings(**given)
@@ -207,7 +213,10 @@ class CustomGPTSettings(BaseModel):
     def _call_options(self, call: Mapping[str, Any]) -> ClientOptions | None:
         """Options for this call only; None when the client's own are right."""
         if "timeout" in call or "max_retries" in call:
-            return _with_patience(self._options, call.get("timeout"), call.get("max_retries"))
+            try:
+                return _with_patience(self._options, call.get("timeout"), call.get("max_retries"))
+            except CustomGPTError as error:
+                raise as_langchain(error) from error.__cause__
         ready_made = self.client is not None or self.async_client is not None
         set_here = self.timeout is not None or self.max_retries is not None
         return self._options if ready_made and set_here else None
@@ -217,12 +226,12 @@ def _resolve(given: Mapping[str, Any]) -> ClientOptions:
     """The connection's options from the constructor's keywords, the ready-made ones, and the environment."""
     ready = given.get("client") or given.get("async_client")
     named = {name: given[name] for name in ("api_key", "base_url") if given.get(name) is not None}
-    if ready is not None and (named or given.get("client_options") is not None):
+    if ready is not None and (_differs(named, ready.options) or given.get("client_options") is not None):
         raise ConfigurationError(
             "A ready-made client has its own key, address and options: pass it, or them, not both."
         )
-    if isinstance(named.get("api_key"), SecretStr):
-        named["api_key"] = named["api_key"].get_secret_value()
+    if "api_key" in named:
+        named["api_key"] = _Masked(named["api_key"].get_secret_value())
     if given.get("project_id") is not None:
         named["project_id"] = given["project_id"]
     options: ClientOptions = (
@@ -234,9 +243,39 @@ def _resolve(given: Mapping[str, Any]) -> ClientOptions:
     return _with_patience(options, given.get("timeout"), given.get("max_retries"))
 
 
-def _with_patience(options: ClientOptions, timeout: float | None, max_retries: int | None) -> ClientOptions:
+class _Masked(str):
+    """The key on its way to the transport, which masks it for good: tracebacks can show locals."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+def _differs(named: Mapping[str, Any], options: ClientOptions) -> bool:
+    """Whether a key or an address was given that is not the ready-made client's own."""
+    key, address = named.get("api_key"), named.get("base_url")
+    return (key is not None and key.get_secret_value() != options.api_key) or (
+        address is not None and replace(options, base_url=address).resolve().base_url != options.base_url
+    )
+
+
+def _with_patience(options: ClientOptions, timeout: Any, max_retries: Any) -> ClientOptions:
+    """The options with another patience; raises `ConfigurationError` for what is no number of it."""
     if timeout is not None:
-        options = options.with_timeout(timeout)
+        options = options.with_timeout(_number("timeout", timeout))
     if max_retries is not None:
-        options = replace(options, retry=replace(options.retry, max_retries=max_retries))
-    return options
+        retries = _number("max_retries", max_retries)
+        if retries < 0 or retries != int(retries):
+            raise ConfigurationError(f"max_retries must be a whole number from 0, not {max_retries!r:.80}.")
+        options = replace(options, retry=replace(options.retry, max_retries=int(retries)))
+    return options if timeout is None and max_retries is None else options.resolve()
+
+
+def _number(name: str, value: Any) -> float:
+    """`value` as a number, which a string of one is, too (as pydantic has it)."""
+    if not isinstance(value, bool) and isinstance(value, (int, float, str)):
+        with suppress(ValueError):
+            return float(value)
+    hint = " Give one number of seconds." if name == "timeout" else ""
+    raise ConfigurationError(f"{name} must be a number, not {value!r:.80}.{hint}")

@@ -12,7 +12,7 @@ from langchain_core.globals import get_llm_cache
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.language_models.model_profile import ModelProfile
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
 from pydantic import Field, model_validator
@@ -21,7 +21,7 @@ from typing_extensions import Self
 from customgpt_transport.models import Message
 from customgpt_transport.transcript import MAX_TRANSCRIPT_CHARACTERS
 from langchain_customgpt._citations import CitationMode, citation_data
-from langchain_customgpt._exchange import Exchange, OnMismatch
+from langchain_customgpt._exchange import Exchange, OnMismatch, VerifyTip
 from langchain_customgpt._history import SystemMessagePolicy, make_plan, service_of
 from langchain_customgpt._notices import warn_once
 from langchain_customgpt._reply import Reply
@@ -31,6 +31,7 @@ from langchain_customgpt._settings import (
     CustomGPTSettings,
 )
 from langchain_customgpt._version import __version__
+from langchain_customgpt.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from customgpt_transport import AsyncClient, Client
@@ -65,7 +66,9 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
             one.
         session_id: send every prompt to this conversation, no questions asked.
         on_mismatch: "fork", or "error" when an answer of this agent in the messages cannot be continued.
-        verify_tip: "remote" asks the server before continuing; for several processes on one conversation.
+        verify_tip: the server is asked whether a conversation has moved on when this process cannot know: once
+            for each that it did not begin. "remote" asks before every continuation, for several processes on
+            one conversation; "never" trusts the messages.
         max_history_chars: how much of the earlier turns a new conversation is told; 0 for nothing.
 
     Key init args, the connection:
@@ -105,7 +108,7 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
     on_mismatch: OnMismatch = "fork"
     system_message: SystemMessagePolicy = "persona"
     max_history_chars: int = Field(default=MAX_TRANSCRIPT_CHARACTERS, ge=0)
-    verify_tip: Literal["remote"] | None = None
+    verify_tip: VerifyTip | None = None
     citations: CitationMode = "full"
     stop: list[str] | str | None = None
     streaming: bool = False
@@ -114,7 +117,8 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
     max_tokens: int | None = None
     """Accepted because LangChain code passes it; the API has no counterpart."""
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
-    """Off unless asked for. With one, every prompt begins a conversation that the answer does not name."""
+    """Off unless asked for. With one, every prompt begins a conversation that the answer does not name, and a
+    pinned `session_id` is refused: what comes from the cache would be missing in it."""
 
     @model_validator(mode="after")
     def _set_customgpt_version(self) -> Self:
@@ -221,6 +225,11 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
             raise NotImplementedError(f"{', '.join(asked)}: {_NO_TOOLS}")
         self._check_call(call, _CALL_KEYWORDS | _SILENT_KEYWORDS)
         cached = self._caches()
+        if cached and call.get("session_id", self.session_id):
+            raise ConfigurationError(
+                "A pinned session_id and a cache do not go together: what comes from the cache would be "
+                "missing in the conversation. Pass cache=False, or no session_id."
+            )
         service = service_of(self.base_url or "")
         plan = make_plan(
             messages,
@@ -244,16 +253,17 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
             service=service,
             request={**self._prompt_request(call, plan.system), "files": call.get("files") or ()},
             on_mismatch=self.on_mismatch,
+            verify_tip=self.verify_tip,
             keep_place=not cached,
         )
 
     def _check_tip(self, client: Client, exchange: Exchange) -> None:
-        if self.verify_tip and (session_id := exchange.session_to_verify):
+        if session_id := exchange.session_to_verify:
             newest = iter(client.messages.list(session_id, project_id=self._project))
             exchange.newest_is(next(newest, None))
 
     async def _acheck_tip(self, client: AsyncClient, exchange: Exchange) -> None:
-        if self.verify_tip and (session_id := exchange.session_to_verify):
+        if session_id := exchange.session_to_verify:
             newest = aiter(client.messages.list(session_id, project_id=self._project))
             exchange.newest_is(await anext(newest, None))
 
@@ -321,6 +331,10 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
     ) -> int:
         """An estimate, for `trim_messages`: the API has no tokenizer."""
         return count_tokens_approximately(messages)
+
+    def get_num_tokens(self, text: str) -> int:
+        """As `get_num_tokens_from_messages`: an estimate."""
+        return count_tokens_approximately([HumanMessage(text)])
 
     def bind_tools(self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any) -> NoReturn:
         """Refuse, and say what works instead."""

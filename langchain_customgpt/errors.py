@@ -163,7 +163,7 @@ class AnswerFailed(_Face, transport.AnswerFailed, ModelAPIError, RuntimeError):
     """The service reported an error inside the answer; `partial_answer` is the text before it."""
 
 
-class CustomGPTToolError(ToolException, ModelError, RuntimeError):
+class CustomGPTToolError(ToolException, transport.CustomGPTError, ModelError, RuntimeError):
     """What `CustomGPTTool` raises: a `ToolException`, with the error itself as its `__cause__`.
 
     It is a `ModelError` as well, because LangChain's tool retry middleware repeats any other exception, and a
@@ -173,6 +173,11 @@ class CustomGPTToolError(ToolException, ModelError, RuntimeError):
     def __init__(self, message: str, *, is_retryable: bool = False) -> None:
         super().__init__(message)
         self.is_retryable = is_retryable
+
+    @property
+    def resend_safe(self) -> bool:
+        """As the error itself has it."""
+        return self.is_retryable
 
 
 _FACES: dict[type[transport.CustomGPTError], type[transport.CustomGPTError]] = {
