@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from customgpt_transport import __version__
 from customgpt_transport.errors import ConfigurationError
 from customgpt_transport.options import ClientOptions, project_number
-from llama_index_customgpt._loops import close_with_this_loop
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -102,9 +101,7 @@ class Clients:
         if self._async is None and "aiohttp" not in sys.modules:
             # Importing it takes long enough to be felt on the loop.
             await asyncio.to_thread(getattr, import_module("customgpt_transport"), "AsyncClient")
-        client = self.asynchronous
-        close_with_this_loop(client)
-        return client
+        return self.asynchronous
 
     def close(self) -> None:
         """Close the sync client, if it was made here; the next call makes another."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from customgpt_transport.errors import ConfigurationError
+
 
 class Secret(str):
     """A string whose `repr` hides it: what shows locals, dataclasses or dictionaries shows `'***'`.
@@ -13,6 +15,12 @@ class Secret(str):
     """
 
     __slots__ = ()
+
+    def __new__(cls, text: str) -> Secret:
+        """Raises `ConfigurationError` for what is no text: a pydantic SecretStr would become asterisks."""
+        if not isinstance(text, str):
+            raise ConfigurationError("api_key must be a str; of a SecretStr, pass get_secret_value().")
+        return super().__new__(cls, text)
 
     def __repr__(self) -> str:
         return "'***'" if self else "''"

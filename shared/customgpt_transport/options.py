@@ -206,8 +206,9 @@ def with_defaults(
     project_id: int | str | None = None,
     fallback: ClientOptions | None = None,
 ) -> ClientOptions:
-    """Give resolved options: what is given here wins over `options`, these over `fallback`'s three fields.
+    """Give resolved options: what is given here wins over `options`, these over `fallback`.
 
+    `fallback` stands in for what `options` leave out of where to go, as whom, and how to get there.
     Raises `ConfigurationError` as `ClientOptions.resolve` does.
     """
     base = options or ClientOptions()
@@ -218,6 +219,9 @@ def with_defaults(
         api_key=api_key or base.api_key or back.api_key,
         base_url=base_url or base.base_url or back.base_url,
         project_id=back.project_id if number is None else project_number(number),
+        proxy=back.proxy if base.proxy is None else base.proxy,
+        verify=back.verify if base.verify is True else base.verify,
+        allow_http=base.allow_http or back.allow_http,
     ).resolve()
 
 

@@ -7,6 +7,7 @@ import pickle
 import re
 
 import pytest
+from pydantic import SecretStr
 
 from customgpt_transport import (
     AsyncClient,
@@ -17,6 +18,7 @@ from customgpt_transport import (
     RetryPolicy,
 )
 from customgpt_transport._environment import proxy_for
+from customgpt_transport.options import with_defaults
 
 KEY = "123|SeCrEtSeCrEt"
 BASE = "https://app.customgpt.ai/api/v1"
@@ -177,3 +179,25 @@ def test_no_agent_says_how_to_name_one():
 def test_an_external_id_has_1_to_128_characters(external_id):
     with pytest.raises(ConfigurationError, match=re.escape("external_id")):
         Client(api_key=KEY, project_id=1).ask("Why?", settings=PromptSettings(external_id=external_id))
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_key_that_is_no_text_is_refused_and_not_sent_as_asterisks(kind):
+    with pytest.raises(ConfigurationError, match="get_secret_value"):
+        kind(api_key=SecretStr("1|k"), project_id=1)
+    with pytest.raises(ConfigurationError, match="get_secret_value"):
+        ClientOptions(api_key=SecretStr("1|k"))  # type: ignore[arg-type]  # that is the point
+
+
+def test_options_of_one_call_leave_the_way_there_to_the_client():
+    own = ClientOptions(
+        api_key="1|k",
+        base_url="http://h.test",
+        project_id=1,
+        allow_http=True,
+        proxy="http://p:1",
+        verify=False,
+    ).resolve()
+    one = with_defaults(ClientOptions(idle_timeout=5), fallback=own)
+    assert (own.base_url, "http://p:1", False) == (one.base_url, one.proxy, one.verify)
+    assert "" == with_defaults(ClientOptions(proxy=""), fallback=own).proxy
