@@ -4,7 +4,8 @@ A conversation on the server is a line, not a tree: whatever is sent lands at it
 share a beginning (a regenerated answer, a batch on one prefix, time travel) must not both continue it. The
 first claim wins; whoever comes second starts a new conversation. The registry lives in one process and knows
 nothing of what happened before it began or in another: a claim it cannot judge is "unknown", and the server
-must be asked. Several processes at work on one conversation at the same time set `verify_tip="remote"`.
+must be asked. Several processes that take turns on one conversation set `verify_tip="remote"`. That is no
+lock: asking and sending are two requests; two processes at the very same moment may both be told to go on.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ class Exchange:
     turns out to be gone from the server is forked, and the loop goes round once more.
 
     `request` is what goes with the prompt whatever the plan; `reply` makes LangChain's result of the answer.
-    `verify_tip` is when to ask the server whether a conversation still stands where the history does: None, when
-    this process cannot know; "remote", always; "never". `keep_place=False` is for answers that will be cached: they must not say where they stand.
+    `verify_tip` is when to ask the server whether a conversation still stands where the history does: None,
+    when this process cannot know; "remote", always; "never". `keep_place=False` is for answers that will be
+    cached: they must not say where they stand.
     """
 
     message: Message

@@ -23,6 +23,7 @@ from langchain_customgpt.errors import ConfigurationError
 
 METADATA_KEY = "customgpt"
 VERSION = 1
+TRAIL_TURNS = 64
 
 Mode = Literal["new", "continue", "fork", "pinned", "stateless"]
 SystemMessagePolicy = Literal["persona", "prepend", "ignore", "error"]
@@ -32,9 +33,9 @@ SystemMessagePolicy = Literal["persona", "prepend", "ignore", "error"]
 class Place:
     """Where an answer of ours stands on the server, and what the server held there.
 
-    `prompt_digest` is of what was said since the answer before it, `base_digest` of what was replayed when
-    its conversation began in the middle of a history, `answer_digest` of the whole answer (also of what came
-    after a stop sequence: what the user never saw, the server holds all the same).
+    `prompt_digest` is of what was said since the answer before it, `base_digest` is the trail of what was
+    replayed when its conversation began in the middle of a history, `answer_digest` is of the whole answer
+    (also of what came after a stop sequence: what the user never saw, the server holds all the same).
     """
 
     key: SessionKey
@@ -43,7 +44,7 @@ class Place:
     mode: Mode
     prompt_digest: str
     answer_digest: str
-    base_digest: str | None
+    base_digest: list[str] | None
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Plan:
     prompt_digest: str
     session_id: str | None = None
     parent_id: int | None = None
-    base_digest: str | None = None
+    base_digest: list[str] | None = None
     mismatch: str = ""
     otherwise: Plan | None = None
 
@@ -77,6 +78,15 @@ def digest(turns: Iterable[Turn]) -> str:
     """A fingerprint of who said what; names, ids and metadata do not count."""
     said = json.dumps([(turn.role, turn.text) for turn in turns])
     return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def trail(turns: Sequence[Turn]) -> list[str]:
+    """A fingerprint of each of the newest turns, after one of all older ones if there are more than 64.
+
+    A trail of the last turns alone is its end: what is left of a history that was trimmed is still known.
+    """
+    older, newest = turns[:-TRAIL_TURNS], turns[-TRAIL_TURNS:]
+    return [*([digest(older)] if older else []), *(digest([turn])[:8] for turn in newest)]
 
 
 def digest_text(text: str) -> str:
@@ -125,7 +135,10 @@ def read_place(message: BaseMessage) -> Place | None:
     except KeyError:
         return None
     whole = (
-        isinstance(place.prompt_id, int) and isinstance(place.key.session_id, str) and place.key.session_id
+        isinstance(place.base_digest, list | None)
+        and isinstance(place.prompt_id, int)
+        and isinstance(place.key.session_id, str)
+        and place.key.session_id
     )
     return place if whole else None
 
@@ -171,7 +184,7 @@ def make_plan(
         prompt=with_history(base, question, max_history_chars),
         system=persona,
         prompt_digest=digest(trailing),
-        base_digest=digest(base) if base else None,
+        base_digest=trail(base) if base else None,
     )
     if stateless:
         return fresh
@@ -227,7 +240,7 @@ def _still_true(turns: Sequence[Turn], position: int, place: Place) -> bool:
             )  # the caller chose: no checks further back
         if place.parent_id is None:
             base, trailing = _split_trailing(before)
-            return digest(trailing) == place.prompt_digest and (not base or digest(base) == place.base_digest)
+            return digest(trailing) == place.prompt_digest and _ends(place.base_digest or [], trail(base))
         parent = _own_prompt(before, place.key, place.parent_id)
         if parent is None:
             return digest(before) == place.prompt_digest  # trimmed just before this turn
@@ -235,6 +248,10 @@ def _still_true(turns: Sequence[Turn], position: int, place: Place) -> bool:
             return False
         position, place = parent
     return False
+
+
+def _ends(whole: list[str], end: list[str]) -> bool:
+    return len(end) <= len(whole) and whole[len(whole) - len(end) :] == end
 
 
 def _own_prompt(turns: Sequence[Turn], key: SessionKey, prompt_id: int) -> tuple[int, Place] | None:

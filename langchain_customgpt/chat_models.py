@@ -66,9 +66,10 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
             one.
         session_id: send every prompt to this conversation, no questions asked.
         on_mismatch: "fork", or "error" when an answer of this agent in the messages cannot be continued.
-        verify_tip: the server is asked whether a conversation has moved on when this process cannot know: once
-            for each that it did not begin. "remote" asks before every continuation, for several processes on
-            one conversation; "never" trusts the messages.
+        verify_tip: the server is asked whether a conversation has moved on when this process cannot know:
+            once for each that it did not begin. "remote" asks before every continuation, for several
+            processes that take turns on one conversation (at the very same moment both may still continue
+            it: asking and sending are two requests); "never" trusts the messages.
         max_history_chars: how much of the earlier turns a new conversation is told; 0 for nothing.
 
     Key init args, the connection:

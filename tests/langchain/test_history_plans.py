@@ -189,6 +189,32 @@ class TestForking:
         )
         assert planned([HumanMessage("edited"), *messages[1:], HumanMessage("four")]).mode == "fork"
 
+    def test_what_a_fork_was_told_may_be_trimmed_from_its_beginning(self, server: Server) -> None:
+        start: list[BaseMessage] = [AIMessage(f"foreign {number}") for number in range(4)]
+        messages = talk(server, "one", "two", start=start)
+        for first in range(5):
+            assert planned([*messages[first:], HumanMessage("three")]).mode == "continue", first
+        edited = [AIMessage("edited"), *messages[2:], HumanMessage("three")]
+        assert planned(edited).mode == "fork", "as long as it was, but not what was told"
+
+    @pytest.mark.parametrize("told", [4, 64, 65, 70])
+    def test_of_what_a_fork_was_told_no_turn_can_be_edited(self, server: Server, told: int) -> None:
+        start: list[BaseMessage] = [AIMessage(f"foreign {number}") for number in range(told)]
+        messages = [*talk(server, "one", start=start), HumanMessage("two")]
+        assert planned(messages).mode == "continue"
+        for edited in (0, told // 2, told - 1):
+            changed = [*messages]
+            changed[edited] = AIMessage("edited")
+            assert planned(changed).mode == "fork", edited
+        assert planned([AIMessage("more"), *messages]).mode == "fork"
+
+    def test_a_sliding_window_keeps_the_conversation_of_a_fork(self, server: Server) -> None:
+        messages: list[BaseMessage] = [AIMessage(f"foreign {number}") for number in range(6)]
+        for turn in range(6):
+            messages = [*messages[-5:], HumanMessage(f"turn {turn}")]
+            messages.append(server.answer(planned(messages)))
+        assert list(server.sessions) == ["session-1"]
+
     def test_after_a_fork_the_new_conversation_is_continued(self, server: Server) -> None:
         messages = talk(server, "one", "two")
         messages = talk(server, "three", "four", start=[HumanMessage("edited"), *messages[1:]])

@@ -1,4 +1,4 @@
-"""A process knows nothing of what happened before it began: it asks the server, once for each conversation."""
+"""What happened before a process began it cannot know: it asks the server, once for each conversation."""
 
 from __future__ import annotations
 
