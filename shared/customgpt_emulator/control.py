@@ -26,7 +26,7 @@ from typing import Any
 
 from aiohttp import web
 
-from customgpt_emulator.bodies import is_true
+from customgpt_emulator.bodies import is_deep, is_true
 from customgpt_emulator.context import CONTEXT, Context
 from customgpt_emulator.errors import ApiError, unauthenticated
 from customgpt_emulator.faults import Order
@@ -117,7 +117,7 @@ async def _arguments(request: web.Request) -> dict[str, Any]:
         arguments = json.loads(raw) if raw.strip() else {}
     except (ValueError, RecursionError):
         arguments = None
-    if not isinstance(arguments, dict):
+    if not isinstance(arguments, dict) or is_deep(arguments):
         raise ValueError("the body must be a JSON object.")
     return arguments
 

@@ -121,6 +121,7 @@ class TestFaults:
             ("/faults/cut_after", '{"event": 1}', "takes no 'event'"),
             ("/faults/cut_after", "[]", "the body must be a JSON object"),
             ("/faults/cut_after", "{", "the body must be a JSON object"),
+            ("/faults/error", '{"body":' + '{"a":' * 900 + "1" + "}" * 901, "the body must be a JSON object"),
         ],
     )
     def test_that_make_no_sense_are_refused_with_a_sentence(self, raw: Raw, path: str, body: str, words: str):
