@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle
@@ -15,7 +14,10 @@ from customgpt_transport.options import PromptSettings
 from llama_index_customgpt._clients import Clients
 from llama_index_customgpt.nodes import to_nodes
 
-__all__ = ["Answer", "Asker", "Listener", "Question"]
+if TYPE_CHECKING:
+    from customgpt_transport import AsyncMessageStream, MessageStream
+
+__all__ = ["Answer", "Asker", "AsyncLine", "Line", "Listener", "Question"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,34 @@ class Listener(Protocol):
         """The reader left early; the line has been hung up."""
 
 
+class Line:
+    """The connection of one stream, to be hung up from another thread than the one that reads."""
+
+    def __init__(self) -> None:
+        self.stream: MessageStream | None = None
+        self.hung_up = False
+
+    def hang_up(self) -> None:
+        """Wake who waits for the next piece, and end it."""
+        self.hung_up = True
+        if self.stream is not None:
+            self.stream.close()
+
+
+class AsyncLine:
+    """`Line` for async streams: to be hung up from another task."""
+
+    def __init__(self) -> None:
+        self.stream: AsyncMessageStream | None = None
+        self.hung_up = False
+
+    async def hang_up(self) -> None:
+        """Wake who waits for the next piece, and end it."""
+        self.hung_up = True
+        if self.stream is not None:
+            await self.stream.aclose()
+
+
 class Asker:
     """Asks the agent and turns citations into nodes."""
 
@@ -101,16 +131,22 @@ class Asker:
 
     def ask(self, question: Question) -> Answer:
         """Give the whole answer. Raises the transport's errors as they are."""
-        message = self.clients.sync.ask(question.prompt, **question.arguments(self.clients.agent))
-        return self._answer(question, message)
+        return self.with_sources(question, self.send(question))
 
     async def aask(self, question: Question) -> Answer:
         """`ask` without blocking the event loop."""
-        client = await self.clients.on_this_loop()
-        message = await client.ask(question.prompt, **question.arguments(self.clients.agent))
-        return await self._aanswer(question, message)
+        return await self.awith_sources(question, await self.asend(question))
 
-    def tokens(self, question: Question, listener: Listener) -> Generator[str, None, None]:
+    def send(self, question: Question) -> Message:
+        """Give the answer without its sources. This is what costs a prompt."""
+        return self.clients.sync.ask(question.prompt, **question.arguments(self.clients.agent))
+
+    async def asend(self, question: Question) -> Message:
+        """`send` without blocking the event loop."""
+        client = await self.clients.on_this_loop()
+        return await client.ask(question.prompt, **question.arguments(self.clients.agent))
+
+    def tokens(self, question: Question, listener: Listener, line: Line) -> Generator[str, None, None]:
         """Give the answer piece by piece; the first piece is empty and says that the stream is open."""
         stream = None
         listener.asked()
@@ -118,6 +154,7 @@ class Asker:
             with self.clients.sync.stream(
                 question.prompt, **question.arguments(self.clients.agent)
             ) as stream:
+                line.stream = stream
                 listener.opened(stream.session_id)
                 yield ""
                 if listener.wants_tokens:
@@ -130,22 +167,22 @@ class Asker:
                         if isinstance(event, AnswerDelta):
                             yield event.text
                 message = stream.message
-            answer = self._answer(question, message)
-        except Exception as error:
-            listener.failed(error, stream.partial_answer if stream is not None else "")
-            raise
-        except BaseException:  # the reader left: closed, collected, or interrupted by Ctrl-C
-            listener.left(stream.partial_answer if stream is not None else "")
+            answer = self.with_sources(question, message)
+        except BaseException as error:
+            _tell(listener, error, stream.partial_answer if stream is not None else "", left=line.hung_up)
             raise
         listener.finished(answer)
 
-    async def atokens(self, question: Question, listener: Listener) -> AsyncGenerator[str, None]:
+    async def atokens(
+        self, question: Question, listener: Listener, line: AsyncLine
+    ) -> AsyncGenerator[str, None]:
         """`tokens` without blocking the event loop. The connection belongs to the loop that reads."""
         stream = None
         listener.asked()
         try:
             client = await self.clients.on_this_loop()
             async with client.stream(question.prompt, **question.arguments(self.clients.agent)) as stream:
+                line.stream = stream
                 listener.opened(stream.session_id)
                 yield ""
                 if listener.wants_tokens:
@@ -158,16 +195,14 @@ class Asker:
                         if isinstance(event, AnswerDelta):
                             yield event.text
                 message = stream.message
-            answer = await self._aanswer(question, message)
-        except Exception as error:
-            listener.failed(error, stream.partial_answer if stream is not None else "")
-            raise
-        except (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt):
-            listener.left(stream.partial_answer if stream is not None else "")
+            answer = await self.awith_sources(question, message)
+        except BaseException as error:
+            _tell(listener, error, stream.partial_answer if stream is not None else "", left=line.hung_up)
             raise
         listener.finished(answer)
 
-    def _answer(self, question: Question, message: Message) -> Answer:
+    def with_sources(self, question: Question, message: Message) -> Answer:
+        """Look up what the message cites, and show it to the postprocessors."""
         nodes: list[NodeWithScore] = []
         if message.citation_ids:
             nodes = self._nodes(self.clients.sync.citations(message, project_id=message.project_id))
@@ -175,7 +210,8 @@ class Asker:
             nodes = postprocessor.postprocess_nodes(nodes, query_bundle=QueryBundle(question.asked))
         return Answer(message, nodes)
 
-    async def _aanswer(self, question: Question, message: Message) -> Answer:
+    async def awith_sources(self, question: Question, message: Message) -> Answer:
+        """`with_sources` without blocking the event loop."""
         nodes: list[NodeWithScore] = []
         if message.citation_ids:
             client = await self.clients.on_this_loop()
@@ -186,3 +222,11 @@ class Asker:
 
     def _nodes(self, citations: Sequence[Citation]) -> list[NodeWithScore]:
         return to_nodes(citations, score=self.score)
+
+
+def _tell(listener: Listener, error: BaseException, partial_answer: str, *, left: bool) -> None:
+    """Say how a stream ended early: whatever is no Exception comes from the reader, not the service."""
+    if left or not isinstance(error, Exception):
+        listener.left(partial_answer)
+    else:
+        listener.failed(error, partial_answer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextlib
 import threading
 import weakref
 from collections.abc import Iterable
@@ -10,10 +12,13 @@ from concurrent.futures import Future
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage
+from llama_index.core.schema import NodeWithScore
 
+from customgpt_transport.errors import ConfigurationError, RequestTimeout
+from llama_index_customgpt._history import assistant_message, user_message
 from llama_index_customgpt._replay import AsyncPump, Pump
 
-__all__ = ["Conversation", "OpenStream"]
+__all__ = ["Conversation", "OpenStream", "Turn"]
 
 
 class Conversation:
@@ -27,26 +32,42 @@ class Conversation:
 
     def __init__(self, session_id: str | None = None, history: Iterable[ChatMessage] = ()) -> None:
         self.session_id = session_id
-        self.history = list(history)
+        self._turns: list[list[ChatMessage]] = [list(history)]
         self._lock = threading.Lock()
-        self._opening: Future[None] | None = None
-        self._stream: OpenStream | None = None
+        self._opening: _Opening | None = None
+        self._streams: list[OpenStream] = []
 
-    def begin(self) -> None:
-        """Wait until this turn may be sent. `opened` or `ended` must follow."""
-        stream = self._own_open_stream()
-        if stream is not None:
+    @property
+    def history(self) -> list[ChatMessage]:
+        """What has been said, in the order in which the service took it: a copy."""
+        return [message for turn in list(self._turns) for message in turn]
+
+    def begin(self, patience: float) -> None:
+        """Wait until this turn may be sent. `opened` or `ended` must follow.
+
+        Raises RequestTimeout after `patience` seconds, and ConfigurationError where it would wait for itself.
+        """
+        for stream in self._in_the_way():
             stream.leave()
         while (other := self._take_opening()) is not None:
-            other.result()
+            if other.thread is threading.current_thread():
+                raise ConfigurationError(
+                    "This thread is already opening the conversation, and waiting here would stop it: on an "
+                    "event loop use achat() or astream_chat(), or let the first message be answered before."
+                )
+            try:
+                other.done.result(patience)
+            except concurrent.futures.TimeoutError:
+                raise _not_opened(patience) from None
 
-    async def abegin(self) -> None:
+    async def abegin(self, patience: float) -> None:
         """`begin` without blocking the event loop."""
-        stream = self._own_open_stream()
-        if stream is not None:
+        for stream in self._in_the_way():
             await stream.aleave()
         while (other := self._take_opening()) is not None:
-            await asyncio.shield(asyncio.wrap_future(other))
+            done, _ = await asyncio.wait([asyncio.wrap_future(other.done)], timeout=patience)
+            if not done:
+                raise _not_opened(patience)
 
     def opened(self, session_id: str) -> None:
         """The service has accepted a prompt: the conversation exists, and others may go on."""
@@ -58,73 +79,128 @@ class Conversation:
         with self._lock:
             opening, self._opening = self._opening, None
         if opening is not None:
-            opening.set_result(None)
+            opening.done.set_result(None)
 
-    def add_turn(self, user: ChatMessage, agent: ChatMessage) -> None:
-        """Keep a turn in the history."""
-        with self._lock:
-            self.history += [user, agent]
+    def turn(self, message: str) -> Turn:
+        """Give a turn its place in the history: call it when the service has taken `message`."""
+        turn = Turn(message)
+        self._turns.append(turn.messages)
+        return turn
 
     def streams(self, pump: Pump | AsyncPump) -> OpenStream:
         """Remember that an answer is being read. Tell the result `done()` when it ends."""
-        self._stream = OpenStream(pump)
-        return self._stream
+        stream = OpenStream(pump, self._streams)
+        self._streams.append(stream)
+        return stream
 
-    def _take_opening(self) -> Future[None] | None:
+    def _take_opening(self) -> _Opening | None:
         with self._lock:
             if self.session_id is None and self._opening is not None:
                 return self._opening
             if self.session_id is None:
-                self._opening = Future()
+                self._opening = _Opening()
             return None
 
-    def _own_open_stream(self) -> OpenStream | None:
-        stream = self._stream
-        return stream if stream is not None and stream.is_mine() else None
+    def _in_the_way(self) -> list[OpenStream]:
+        return [stream for stream in list(self._streams) if stream.is_mine() or stream.is_stranded()]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"session_id": self.session_id, "history": list(self.history)}
+        return {"session_id": self.session_id, "history": self.history}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]  # a fresh lock, and no turn under way
 
 
+class _Opening:
+    """A turn that gets the conversation its `session_id`."""
+
+    def __init__(self) -> None:
+        self.thread = threading.current_thread()
+        self.done: Future[None] = Future()
+
+
+class Turn:
+    """A question in the history, with its answer once there is one.
+
+    Takes no lock: a stream that the garbage collector ends writes here, too, wherever that happens to run.
+    """
+
+    def __init__(self, message: str) -> None:
+        self._user = user_message(message)
+        self.messages = [self._user]
+
+    def answered(self, text: str, nodes: Iterable[NodeWithScore], metadata: dict[str, Any]) -> None:
+        """Write down the answer, in the place of what was there before."""
+        self.messages[:] = [self._user, assistant_message(text, nodes, metadata)]
+
+
 class OpenStream:
     """An answer being read. Whoever asks the next question in the same task or thread has left it."""
 
-    def __init__(self, pump: Pump | AsyncPump) -> None:
+    def __init__(self, pump: Pump | AsyncPump, among: list[OpenStream]) -> None:
         self._pump = weakref.ref(pump)  # weakly: dropping the response and its readers hangs up
-        self._owner = _here()
+        self._owner = weakref.ref(_here())  # the object: numbers of tasks and threads are given out again
+        self._among = among
         self._done: Future[None] = Future()
 
     def done(self) -> None:
         """The answer is complete, broken or left."""
+        with contextlib.suppress(ValueError):
+            self._among.remove(self)
         if not self._done.done():
             self._done.set_result(None)
 
     def is_mine(self) -> bool:
-        """Whether it is still open, and was asked for where this is called."""
-        return not self._done.done() and self._owner == _here()
+        """Whether it was asked for where this is called."""
+        return self._owner() is _here()
+
+    def is_stranded(self) -> bool:
+        """Whether nobody can read on: its event loop has been closed."""
+        pump = self._pump()
+        if pump is None:
+            return self._owner() is None
+        return isinstance(pump, AsyncPump) and pump.loop is not None and pump.loop.is_closed()
 
     def leave(self) -> None:
         """Hang up."""
         pump = self._pump()
         if isinstance(pump, Pump):
             pump.leave()
+        elif self.is_stranded():
+            self._give_up()
 
     async def aleave(self) -> None:
         """Hang up, or wait until the event loop has closed what was dropped."""
         pump = self._pump()
-        if isinstance(pump, AsyncPump):
+        if self.is_stranded():
+            self._give_up()
+        elif isinstance(pump, AsyncPump):
             await pump.leave()
-        elif pump is None:
-            await asyncio.shield(asyncio.wrap_future(self._done))
+        elif pump is not None:
+            pump.leave()
+        else:
+            await asyncio.wait([asyncio.wrap_future(self._done)])
+
+    def _give_up(self) -> None:
+        pump = self._pump()
+        if isinstance(pump, AsyncPump):
+            pump.abandon()
+        self.done()
 
 
-def _here() -> tuple[int, int]:
-    """Name the task, or the thread where there is none."""
+def _here() -> asyncio.Task[Any] | threading.Thread:
+    """Give the task, or the thread where there is none."""
     try:
         task = asyncio.current_task()
     except RuntimeError:
         task = None
-    return threading.get_ident(), id(task) if task is not None else 0
+    return task or threading.current_thread()
+
+
+def _not_opened(seconds: float) -> RequestTimeout:
+    return RequestTimeout(
+        f"Another message was still opening this conversation after {seconds:g} s "
+        "(ClientOptions.session_wait). Nothing was sent: ask again.",
+        clock="session",
+        sent=False,
+    )

@@ -19,10 +19,10 @@ from llama_index.core.instrumentation.events.chat_engine import (
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 
 from customgpt_transport.options import PromptSettings
-from llama_index_customgpt._asking import Answer, Asker, Question
+from llama_index_customgpt._asking import Answer, Asker, AsyncLine, Line, Question
 from llama_index_customgpt._clients import Clients, UsesClients
-from llama_index_customgpt._conversation import Conversation
-from llama_index_customgpt._history import assistant_message, opening_prompt, user_message, with_persona
+from llama_index_customgpt._conversation import Conversation, OpenStream, Turn
+from llama_index_customgpt._history import opening_prompt, with_persona
 from llama_index_customgpt._tracing import StreamSpan, anyone_listens
 from llama_index_customgpt.nodes import DEFAULT_SCORE
 from llama_index_customgpt.responses import (
@@ -94,7 +94,7 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
     @property
     def chat_history(self) -> list[ChatMessage]:
         """What has been said, oldest first: a copy."""
-        return list(self._conversation.history)
+        return self._conversation.history
 
     def reset(self) -> None:
         """Forget the conversation; the next message starts a new one."""
@@ -104,13 +104,16 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
         """Send `message` and give the whole answer."""
         with self._traced(message) as event:
             conversation = self._conversation_for(chat_history)
-            conversation.begin()
+            conversation.begin(self._clients.options.session_wait)
             try:
-                answer = self._asker.ask(self._question(conversation, message))
-                conversation.opened(answer.message.session_id)
+                question = self._question(conversation, message)
+                said = self._asker.send(question)
+                turn = conversation.turn(message)
+                conversation.opened(said.session_id)
             finally:
                 conversation.ended()
-            response = _whole(conversation, message, answer)
+            turn.answered(said.answer, [], Answer(said, []).ids())  # whatever becomes of its sources
+            response = _whole(turn, self._asker.with_sources(question, said))
             event.on_end(payload={EventPayload.RESPONSE: response})
         return response
 
@@ -118,13 +121,16 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
         """`chat` without blocking the event loop."""
         with self._traced(message) as event:
             conversation = self._conversation_for(chat_history)
-            await conversation.abegin()
+            await conversation.abegin(self._clients.options.session_wait)
             try:
-                answer = await self._asker.aask(self._question(conversation, message))
-                conversation.opened(answer.message.session_id)
+                question = self._question(conversation, message)
+                said = await self._asker.asend(question)
+                turn = conversation.turn(message)
+                conversation.opened(said.session_id)
             finally:
                 conversation.ended()
-            response = _whole(conversation, message, answer)
+            turn.answered(said.answer, [], Answer(said, []).ids())  # whatever becomes of its sources
+            response = _whole(turn, await self._asker.awith_sources(question, said))
             event.on_end(payload={EventPayload.RESPONSE: response})
         return response
 
@@ -134,12 +140,15 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
         """Send `message` and give the answer as it comes, from `response_gen`."""
         with self._traced(message) as event:
             conversation = self._conversation_for(chat_history)
-            conversation.begin()
+            conversation.begin(self._clients.options.session_wait)
             try:
                 question = self._question(conversation, message)
                 listener = _ChatListener(StreamSpan(self, message), conversation, message)
+                line = Line()
                 response = CustomGPTStreamingChatResponse(
-                    self._asker.tokens(question, listener), metadata={"project_id": self._clients.agent}
+                    self._asker.tokens(question, listener, line),
+                    line,
+                    metadata={"project_id": self._clients.agent},
                 )
                 listener.writes_to(response)
                 response._pump.open()
@@ -154,12 +163,15 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
         """Send `message` and give the answer as it comes, from `async_response_gen()`."""
         with self._traced(message) as event:
             conversation = self._conversation_for(chat_history)
-            await conversation.abegin()
+            await conversation.abegin(self._clients.options.session_wait)
             try:
                 question = self._question(conversation, message)
                 listener = _ChatListener(StreamSpan(self, message), conversation, message)
+                line = AsyncLine()
                 response = CustomGPTAsyncStreamingChatResponse(
-                    self._asker.atokens(question, listener), metadata={"project_id": self._clients.agent}
+                    self._asker.atokens(question, listener, line),
+                    line,
+                    metadata={"project_id": self._clients.agent},
                 )
                 listener.writes_to(response)
                 await response._pump.open()
@@ -193,10 +205,8 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
             yield event
 
 
-def _whole(conversation: Conversation, message: str, answer: Answer) -> AgentChatResponse:
-    conversation.add_turn(
-        user_message(message), assistant_message(answer.message.answer, answer.nodes, answer.ids())
-    )
+def _whole(turn: Turn, answer: Answer) -> AgentChatResponse:
+    turn.answered(answer.message.answer, answer.nodes, answer.ids())
     return AgentChatResponse(
         response=answer.message.answer, source_nodes=answer.nodes, metadata=answer.metadata()
     )
@@ -213,28 +223,36 @@ class _ChatListener:
         self._span = span
         self._conversation = conversation
         self._message = message
+        self._turn: Turn | None = None
+        self._stream: OpenStream | None = None
 
     def writes_to(
         self, response: CustomGPTStreamingChatResponse | CustomGPTAsyncStreamingChatResponse
     ) -> None:
         self._response = weakref.ref(response)
         self._nodes, self._metadata = response.source_nodes, response.metadata
-        self._stream = self._conversation.streams(response._pump)
 
     def asked(self) -> None:
         self._span.enter(StreamChatStartEvent())
 
     def opened(self, session_id: str) -> None:
         self._metadata["session_id"] = session_id
+        self._turn = self._conversation.turn(self._message)
+        response = self._response()
+        if response is not None:
+            self._stream = self._conversation.streams(response._pump)
         self._conversation.opened(session_id)
 
     def token(self, text: str) -> None:
         self._span.delta(text)
 
     def finished(self, answer: Answer) -> None:
+        response = self._response()
+        if response is not None and response.source_nodes is not self._nodes:  # somebody put another there
+            response.source_nodes.extend(answer.nodes)
         self._nodes.extend(answer.nodes)
         self._metadata.update(answer.metadata())
-        whole = _whole(self._conversation, self._message, answer)
+        whole = _whole(self._turn or self._conversation.turn(self._message), answer)
         self._say(whole.response)
         self._span.exit(whole, StreamChatEndEvent())
 
@@ -250,10 +268,8 @@ class _ChatListener:
         self._span.exit(AgentChatResponse(response=partial_answer), StreamChatEndEvent())
 
     def _keep(self, partial_answer: str) -> None:
-        if partial_answer:
-            self._conversation.add_turn(
-                user_message(self._message), assistant_message(partial_answer, [], self._metadata)
-            )
+        if partial_answer and self._turn is not None:
+            self._turn.answered(partial_answer, [], self._metadata)
         self._say(partial_answer)
 
     def _say(self, text: str) -> None:
@@ -261,4 +277,5 @@ class _ChatListener:
         if response is not None:
             response.response = text
             response.is_done = True
-        self._stream.done()
+        if self._stream is not None:
+            self._stream.done()

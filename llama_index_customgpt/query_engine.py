@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from llama_index.core.base.base_query_engine import BaseQueryEngine
-from llama_index.core.base.response.schema import RESPONSE_TYPE, Response
+from llama_index.core.base.response.schema import RESPONSE_TYPE
 from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.synthesis import SynthesizeEndEvent, SynthesizeStartEvent
@@ -16,12 +16,16 @@ from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
 from customgpt_transport.options import PromptSettings
-from llama_index_customgpt._asking import Answer, Asker, Question
+from llama_index_customgpt._asking import Answer, Asker, AsyncLine, Line, Question
 from llama_index_customgpt._clients import Clients, UsesClients
 from llama_index_customgpt._questions import CustomGPTQueryBundle, question_of
 from llama_index_customgpt._tracing import StreamSpan
 from llama_index_customgpt.nodes import DEFAULT_SCORE
-from llama_index_customgpt.responses import CustomGPTAsyncStreamingResponse, CustomGPTStreamingResponse
+from llama_index_customgpt.responses import (
+    CustomGPTAsyncStreamingResponse,
+    CustomGPTResponse,
+    CustomGPTStreamingResponse,
+)
 
 if TYPE_CHECKING:
     from customgpt_transport import AsyncClient, Client, ClientOptions
@@ -104,8 +108,10 @@ class CustomGPTQueryEngine(UsesClients, BaseQueryEngine):
             response: RESPONSE_TYPE
             if self.streaming:
                 listener = _QueryListener(StreamSpan(self, question.asked), question)
-                source = self._asker.tokens(question, listener)
-                response = CustomGPTStreamingResponse(source, metadata=self._known(question))
+                line = Line()
+                response = CustomGPTStreamingResponse(
+                    self._asker.tokens(question, listener, line), line, metadata=self._known(question)
+                )
                 listener.writes_to(response)
             else:
                 response = _whole(self._asker.ask(question))
@@ -120,8 +126,10 @@ class CustomGPTQueryEngine(UsesClients, BaseQueryEngine):
             response: RESPONSE_TYPE
             if self.streaming:
                 listener = _QueryListener(StreamSpan(self, question.asked), question)
-                source = self._asker.atokens(question, listener)
-                response = CustomGPTAsyncStreamingResponse(source, metadata=self._known(question))
+                line = AsyncLine()
+                response = CustomGPTAsyncStreamingResponse(
+                    self._asker.atokens(question, listener, line), line, metadata=self._known(question)
+                )
                 listener.writes_to(response)
             else:
                 response = _whole(await self._asker.aask(question))
@@ -165,6 +173,9 @@ class _QueryListener:
         """Nobody is told: an event per token would cost more than the token."""
 
     def finished(self, answer: Answer) -> None:
+        response = self._response()
+        if response is not None and response.source_nodes is not self._nodes:  # somebody put another there
+            response.source_nodes.extend(answer.nodes)
         self._nodes.extend(answer.nodes)
         self._write(answer.metadata())
         self._end(_whole(answer))
@@ -173,9 +184,9 @@ class _QueryListener:
         self._span.drop(error)
 
     def left(self, partial_answer: str) -> None:
-        self._end(Response(partial_answer, [], dict(self._metadata)))
+        self._end(CustomGPTResponse(partial_answer, [], dict(self._metadata)))
 
-    def _end(self, whole: Response) -> None:
+    def _end(self, whole: CustomGPTResponse) -> None:
         self._span.exit(whole, SynthesizeEndEvent(query=self._question.asked, response=whole))
 
     def _write(self, entries: dict[str, Any]) -> None:
@@ -185,5 +196,5 @@ class _QueryListener:
         self._metadata.update(entries)
 
 
-def _whole(answer: Answer) -> Response:
-    return Response(answer.message.answer, answer.nodes, answer.metadata())
+def _whole(answer: Answer) -> CustomGPTResponse:
+    return CustomGPTResponse(answer.message.answer, answer.nodes, answer.metadata())

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
-from collections.abc import AsyncGenerator, Coroutine, Generator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
 
 from llama_index.core.base.response.schema import AsyncStreamingResponse, Response, StreamingResponse
 from llama_index.core.chat_engine.types import StreamingAgentChatResponse
+from llama_index.core.types import TokenAsyncGen, TokenGen
 
-from llama_index_customgpt._replay import AsyncPump, AsyncReader, Pump, Reader
+from llama_index_customgpt._asking import AsyncLine, Line
+from llama_index_customgpt._outside import text_from_outside
+from llama_index_customgpt._readers import AsyncReader, Reader
+from llama_index_customgpt._replay import AsyncPump, Pump
 
 __all__ = [
     "CustomGPTAsyncStreamingChatResponse",
     "CustomGPTAsyncStreamingResponse",
+    "CustomGPTResponse",
     "CustomGPTStreamingChatResponse",
     "CustomGPTStreamingResponse",
 ]
 
-T = TypeVar("T")
+
+class CustomGPTResponse(Response):
+    """A `Response` whose `str()` is the text, also where that is empty (LlamaIndex's is then "None")."""
+
+    def __str__(self) -> str:
+        return self.response or ""
 
 
 class CustomGPTStreamingResponse(StreamingResponse):
@@ -28,13 +35,23 @@ class CustomGPTStreamingResponse(StreamingResponse):
 
     Loop over `response_gen` as often as you like, take `str()`, `.response` or `get_response()` at any time:
     each gives the whole answer, from one request. `source_nodes` and `metadata` are complete with the text.
-    `close()` hangs up; so does dropping the response.
+    `close()` hangs up, and so does dropping the response. What has been read stays readable; whoever was in
+    the middle of reading gets `StreamInterrupted`.
     """
 
-    def __init__(self, source: Generator[str, None, None], *, metadata: dict[str, Any]) -> None:
-        self._pump = Pump(source)
+    def __init__(self, source: Generator[str, None, None], line: Line, *, metadata: dict[str, Any]) -> None:
+        self._pump = Pump(source, hang_up=line.hang_up)
         self._own_reader = Reader(self._pump)
         super().__init__(response_gen=self._own_reader, source_nodes=[], metadata=metadata)
+
+    @property
+    def response_gen(self) -> TokenGen:
+        """The answer as it comes. What a tracer puts in its place is given until all has gone through it."""
+        return self._own_reader if self._own_reader.at_end else self._tokens
+
+    @response_gen.setter
+    def response_gen(self, tokens: TokenGen) -> None:
+        self._tokens = tokens
 
     def __str__(self) -> str:
         try:
@@ -49,9 +66,9 @@ class CustomGPTStreamingResponse(StreamingResponse):
         """The whole text; what evaluators read."""
         return str(self)
 
-    def get_response(self) -> Response:
+    def get_response(self) -> CustomGPTResponse:
         """Give the finished answer as a plain `Response`."""
-        return Response(str(self), self.source_nodes, self.metadata)
+        return CustomGPTResponse(str(self), self.source_nodes, self.metadata)
 
     def print_response_stream(self) -> None:
         """Print the answer as it comes."""
@@ -68,13 +85,13 @@ class CustomGPTStreamingResponse(StreamingResponse):
 
     def _end_tracers(self) -> None:
         """Let whoever wraps `response_gen` see the end as well: OpenInference closes its span on it."""
-        if self.response_gen is self._own_reader or not self._pump.ended:
+        if self._tokens is self._own_reader or self._own_reader.at_end or not self._pump.ended:
             return
         try:
-            for _ in self.response_gen:
+            for _ in self._tokens:
                 pass
         except Exception as error:
-            if error is not self._pump.error:
+            if error not in (self._pump.error, self._pump.hung_up):
                 raise
 
 
@@ -87,17 +104,26 @@ class CustomGPTAsyncStreamingResponse(AsyncStreamingResponse):
     on the loop that feeds the answer, they raise a RuntimeError, because waiting there would never end.
     """
 
-    def __init__(self, source: AsyncGenerator[str, None], *, metadata: dict[str, Any]) -> None:
-        self._pump = AsyncPump(source)
+    def __init__(
+        self, source: AsyncGenerator[str, None], line: AsyncLine, *, metadata: dict[str, Any]
+    ) -> None:
+        self._pump = AsyncPump(source, hang_up=line.hang_up)
         self._own_reader = AsyncReader(self._pump)
         super().__init__(response_gen=self._own_reader, source_nodes=[], metadata=metadata)
 
+    @property
+    def response_gen(self) -> TokenAsyncGen:
+        """The answer as it comes. What a tracer puts in its place is given until all has gone through it."""
+        return self._own_reader if self._own_reader.at_end else self._tokens
+
+    @response_gen.setter
+    def response_gen(self, tokens: TokenAsyncGen) -> None:
+        self._tokens = tokens
+
     def __str__(self) -> str:
-        if not self._pump.ended:
-            self._drain_from_outside()
-        elif self._pump.error is not None:
-            raise self._pump.error
-        self.response_txt = self._pump.text
+        self.response_txt = text_from_outside(
+            self._pump, self._adrain, "Use `(await r.get_response()).response` instead of `str(r)`."
+        )
         return self.response_txt
 
     @property
@@ -105,10 +131,10 @@ class CustomGPTAsyncStreamingResponse(AsyncStreamingResponse):
         """The whole text; what evaluators read. As `str()`."""
         return str(self)
 
-    async def get_response(self) -> Response:
+    async def get_response(self) -> CustomGPTResponse:
         """Give the finished answer as a plain `Response`."""
         text = await self._adrain()
-        return Response(text, self.source_nodes, self.metadata)
+        return CustomGPTResponse(text, self.source_nodes, self.metadata)
 
     async def async_response_gen(self) -> AsyncGenerator[str, None]:
         """Read the answer from the beginning, as it comes."""
@@ -137,45 +163,29 @@ class CustomGPTAsyncStreamingResponse(AsyncStreamingResponse):
         self.response_txt = text
         return text
 
-    def _drain_from_outside(self) -> None:
-        feeding = self._pump.loop
-        if feeding is None:
-            _run_elsewhere(self._adrain())
-            return
-        try:
-            here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            here = None
-        if feeding is here or not feeding.is_running():
-            raise RuntimeError(
-                "This answer has been read half-way on this event loop, and waiting here would stop the loop "
-                "that feeds it. Use `(await r.get_response()).response` instead of `str(r)`."
-            )
-        asyncio.run_coroutine_threadsafe(self._adrain(), feeding).result()
-
     async def _end_tracers(self) -> None:
-        if self.response_gen is self._own_reader or not self._pump.ended:
+        if self._tokens is self._own_reader or self._own_reader.at_end or not self._pump.ended:
             return
         try:
-            async for _ in self.response_gen:
+            async for _ in self._tokens:
                 pass
         except Exception as error:
-            if error is not self._pump.error:
+            if error not in (self._pump.error, self._pump.hung_up):
                 raise
 
 
 class CustomGPTStreamingChatResponse(StreamingAgentChatResponse):
     """A streamed answer of the chat engine; the prompt is already on its way.
 
-    Loop over `response_gen`, or take `str()`. Leaving a loop early, `close()`, and dropping the response hang
-    up, and what has been said so far goes into the history. `source_nodes` and `metadata` (session and prompt
-    id) are complete when the text is.
+    Loop over `response_gen`, or take `str()`. Leaving a `for` loop early (the last one, where several read),
+    `close()`, and dropping the response hang up, and what has been said so far goes into the history.
+    `source_nodes` and `metadata` (session and prompt id) are complete when the text is.
     """
 
-    def __init__(self, source: Generator[str, None, None], *, metadata: dict[str, Any]) -> None:
+    def __init__(self, source: Generator[str, None, None], line: Line, *, metadata: dict[str, Any]) -> None:
         super().__init__(is_writing_to_memory=False)
         self.metadata = metadata
-        self._pump = Pump(source, hang_up_on_leave=True)
+        self._pump = Pump(source, hang_up=line.hang_up, hang_up_on_leave=True)
         self._own_reader = Reader(self._pump)
 
     def __str__(self) -> str:
@@ -200,18 +210,24 @@ class CustomGPTStreamingChatResponse(StreamingAgentChatResponse):
 class CustomGPTAsyncStreamingChatResponse(StreamingAgentChatResponse):
     """A streamed answer of the chat engine for async code; the prompt is already on its way.
 
-    Loop over `async_response_gen()`. Leaving a loop early, `aclose()`, and dropping the response hang up, and
-    what has been said so far goes into the history. `str()` gives the text so far. `source_nodes` and
-    `metadata` (session and prompt id) are complete when the text is.
+    Loop over `async_response_gen()`. Leaving a loop early (the last one, where several read), `aclose()`, and
+    dropping the response hang up, and what has been said so far goes into the history. `str()` gives the
+    whole text once it has been read; before, another thread waits for it, and on the loop that feeds the
+    answer it raises a RuntimeError. `source_nodes` and `metadata` (session and prompt id) are complete when
+    the text is.
     """
 
-    def __init__(self, source: AsyncGenerator[str, None], *, metadata: dict[str, Any]) -> None:
+    def __init__(
+        self, source: AsyncGenerator[str, None], line: AsyncLine, *, metadata: dict[str, Any]
+    ) -> None:
         super().__init__(is_writing_to_memory=False)
         self.metadata = metadata
-        self._pump = AsyncPump(source, hang_up_on_leave=True)
+        self._pump = AsyncPump(source, hang_up=line.hang_up, hang_up_on_leave=True)
 
     def __str__(self) -> str:
-        return self._pump.text
+        return text_from_outside(
+            self._pump, self._pump.drain, "Read `async_response_gen()` to its end before you take `str(r)`."
+        )
 
     @property
     def response_gen(self) -> Generator[str, None, None]:
@@ -225,13 +241,3 @@ class CustomGPTAsyncStreamingChatResponse(StreamingAgentChatResponse):
     async def aclose(self) -> None:
         """Hang up. What has been read stays readable."""
         await self._pump.aclose()
-
-
-def _run_elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run `coroutine` on an event loop of its own in another thread, and wait for it.
-
-    Always in another thread: `asyncio.run` would take the main thread's event loop away from it.
-    """
-    context = contextvars.copy_context()
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="customgpt-str") as pool:
-        return pool.submit(context.run, asyncio.run, coroutine).result()

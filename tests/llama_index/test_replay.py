@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from customgpt_transport.errors import ServerError, StreamInterrupted
-from llama_index_customgpt._replay import AsyncPump, AsyncReader, Pump, Reader
+from llama_index_customgpt._readers import AsyncReader, Reader
+from llama_index_customgpt._replay import AsyncPump, Pump
 
 
 class Script:

@@ -71,7 +71,7 @@ class TestRequirement12:
         assert span.parent_id == log.done("CustomGPTQueryEngine._query").id_
         (start,), (end,) = log.of(SynthesizeStartEvent), log.of(SynthesizeEndEvent)
         assert start.span_id == end.span_id == span.id_
-        assert type(end.response) is Response
+        assert isinstance(end.response, Response)
         assert end.response.response == str(response)
         assert len(end.response.source_nodes) == len(response.source_nodes) >= 2
         end.model_dump_json()
