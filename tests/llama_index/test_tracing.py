@@ -187,6 +187,15 @@ class TestUnderOpenInference:
         assert names["CustomGPTQueryEngine.stream"].attributes["output.value"] == looped
         await streaming_engine.aclose()
 
+    @pytest.mark.parametrize("first", ["loop", "str"])
+    def test_requirement_05_the_tokens_can_be_had_again_and_again(
+        self, streaming_engine: CustomGPTQueryEngine, spans: Any, first: str
+    ) -> None:
+        response = streaming_engine.query(QUESTION)
+        text = "".join(response.response_gen) if first == "loop" else str(response)
+        assert text
+        assert "".join(response.response_gen) == "".join(response.response_gen) == str(response) == text
+
     def test_requirement_07_an_error_ends_the_spans_too(self, where: dict[str, Any], spans: Any) -> None:
         engine = CustomGPTQueryEngine(streaming=True, **{**where, "api_key": "1|wrong"})
         response = engine.query(QUESTION)
