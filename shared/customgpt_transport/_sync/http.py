@@ -34,7 +34,7 @@ class _Key(AuthBase):
 
 
 class _BodyFailed(Exception):
-    """Carries what the disk or the caller's progress raised past urllib3, which takes an OSError for its own."""
+    """Carries what the disk or the caller's progress raised past urllib3, which swallows some OSErrors."""
 
     def __init__(self, failure: Exception) -> None:
         self.failure = failure
