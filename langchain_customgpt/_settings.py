@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
 from customgpt_transport.errors import CustomGPTError
-from customgpt_transport.options import ClientOptions, PromptSettings
+from customgpt_transport.options import ClientOptions, PromptSettings, Secret
 from langchain_customgpt._notices import warn_once
 from langchain_customgpt._version import __version__
 from langchain_customgpt.errors import ConfigurationError, as_langchain
@@ -231,7 +231,7 @@ def _resolve(given: Mapping[str, Any]) -> ClientOptions:
             "A ready-made client has its own key, address and options: pass it, or them, not both."
         )
     if "api_key" in named:
-        named["api_key"] = _Masked(named["api_key"].get_secret_value())
+        named["api_key"] = Secret(named["api_key"].get_secret_value())
     if given.get("project_id") is not None:
         named["project_id"] = given["project_id"]
     options: ClientOptions = (
@@ -241,15 +241,6 @@ def _resolve(given: Mapping[str, Any]) -> ClientOptions:
         named["adapter"] = ADAPTER
     options = replace(options, **named).resolve()
     return _with_patience(options, given.get("timeout"), given.get("max_retries"))
-
-
-class _Masked(str):
-    """The key on its way to the transport, which masks it for good: tracebacks can show locals."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
 
 
 def _differs(named: Mapping[str, Any], options: ClientOptions) -> bool:

@@ -18,7 +18,7 @@ from llama_index.core.instrumentation.events.chat_engine import (
 )
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 
-from customgpt_transport.options import PromptSettings
+from customgpt_transport.options import PromptSettings, Secret
 from llama_index_customgpt._asking import Answer, Asker, AsyncLine, Line, Question
 from llama_index_customgpt._clients import Clients, UsesClients
 from llama_index_customgpt._conversation import Conversation, OpenStream, Turn
@@ -72,6 +72,7 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
         async_client: AsyncClient | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> None:
+        api_key = Secret(api_key) if api_key else None  # at once: tracebacks can show locals
         self.callback_manager = callback_manager or CallbackManager([])
         self._clients = Clients(
             api_key=api_key,

@@ -19,6 +19,7 @@ from llama_index.core.storage.docstore.types import BaseDocumentStore, RefDocInf
 from llama_index.core.storage.storage_context import StorageContext
 
 from customgpt_transport.errors import ConfigurationError
+from customgpt_transport.options import Secret
 from llama_index_customgpt._clients import Clients, UsesClients
 from llama_index_customgpt._documents import files_of, page_ids, ref_doc_info
 from llama_index_customgpt._library import Library, Steps
@@ -74,6 +75,7 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
         async_client: AsyncClient | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> None:
+        api_key = Secret(api_key) if api_key else None  # at once: tracebacks can show locals
         # Not super().__init__(): it builds a storage and a text splitter (0.4 s) that a managed index never
         # uses. What the inherited methods read is set here.
         self._clients = Clients(

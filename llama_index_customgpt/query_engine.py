@@ -15,7 +15,7 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
-from customgpt_transport.options import PromptSettings
+from customgpt_transport.options import PromptSettings, Secret
 from llama_index_customgpt._asking import Answer, Asker, AsyncLine, Line, Question
 from llama_index_customgpt._clients import Clients, UsesClients
 from llama_index_customgpt._questions import CustomGPTQueryBundle, question_of
@@ -68,6 +68,7 @@ class CustomGPTQueryEngine(UsesClients, BaseQueryEngine):
         async_client: AsyncClient | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> None:
+        api_key = Secret(api_key) if api_key else None  # at once: tracebacks can show locals
         super().__init__(callback_manager)
         self._clients = Clients(
             api_key=api_key,

@@ -10,7 +10,7 @@ from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from customgpt_transport.options import PromptSettings
+from customgpt_transport.options import PromptSettings, Secret
 from llama_index_customgpt._asking import Answer, Asker
 from llama_index_customgpt._clients import Clients, UsesClients
 from llama_index_customgpt._questions import question_of
@@ -49,6 +49,7 @@ class CustomGPTRetriever(UsesClients, BaseRetriever):
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
     ) -> None:
+        api_key = Secret(api_key) if api_key else None  # at once: tracebacks can show locals
         super().__init__(callback_manager=callback_manager, verbose=verbose)
         self._clients = Clients(
             api_key=api_key,

@@ -22,6 +22,7 @@ __all__ = [
     "ResponseInfo",
     "RetryInfo",
     "RetryPolicy",
+    "Secret",
     "project_number",
 ]
 
