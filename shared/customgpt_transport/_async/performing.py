@@ -6,42 +6,20 @@ import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 from functools import partial
 
 from customgpt_transport import _environment, _naming, _observe
 from customgpt_transport._async.http import Connections
 from customgpt_transport._flows import Effect, Flow, Send, Sleep, T
 from customgpt_transport._flows.prompts import Prompt
-from customgpt_transport._pacing import Gate, Slot, pacing, too_long
-from customgpt_transport._sessions import Turn as Place
+from customgpt_transport._flows.turns import Turn
+from customgpt_transport._pacing import Gate, pacing, too_long
 from customgpt_transport._sessions import sessions
 from customgpt_transport._wire.http import Response
 from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.options import ClientOptions
 
 Opener = Callable[[Send], Awaitable[Response]]
-
-
-@dataclass
-class Turn:
-    """One prompt's turn in its conversation and its slot in flight; `seen` is as of its beginning."""
-
-    place: Place
-    gate: Gate
-    slot: Slot
-    seen: int
-
-    def end(self, prompt_id: int | None = None) -> None:
-        """Let the next prompt go."""
-        sessions.note(self.place.key, prompt_id)
-        self.gate.release(self.slot)
-        sessions.leave(self.place)
-
-    def abandon(self) -> None:
-        """As `end`, from the garbage collector, which must not wait for a lock."""
-        self.gate.abandon(self.slot)
-        sessions.abandon(self.place)
 
 
 async def take_turn(prompt: Prompt, session_id: str) -> Turn:

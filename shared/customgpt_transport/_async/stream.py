@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from customgpt_transport._answer import Answer, looks_like
-from customgpt_transport._async.performing import Turn, take_turn
+from customgpt_transport._async.performing import take_turn
 from customgpt_transport._async.reader import ERROR_BYTES, Reader, as_response
 from customgpt_transport._flows import Send
 from customgpt_transport._flows.prompts import Prompt, is_recoverable, new_session, open_stream, recover
 from customgpt_transport._flows.reading import Reading
+from customgpt_transport._flows.turns import Turn
 from customgpt_transport._wire.http import Response
 from customgpt_transport._wire.multipart import open_uploads
 from customgpt_transport.errors import CustomGPTError
