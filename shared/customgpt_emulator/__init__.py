@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from customgpt_emulator.emulator import Emulator as Emulator
-    from customgpt_emulator.journal import Entry as Entry
-    from customgpt_emulator.journal import Journal as Journal
-    from customgpt_emulator.switches import Switches as Switches
-    from customgpt_emulator.verdict import Verdict as Verdict
+    from customgpt_emulator.journal.entries import Entry as Entry
+    from customgpt_emulator.journal.entries import Journal as Journal
+    from customgpt_emulator.journal.verdict import Verdict as Verdict
+    from customgpt_emulator.state.switches import Switches as Switches
 
 __all__ = ["Emulator", "Entry", "Journal", "Switches", "Verdict"]
 
 _HOMES = {
     "Emulator": "customgpt_emulator.emulator",
-    "Entry": "customgpt_emulator.journal",
-    "Journal": "customgpt_emulator.journal",
-    "Switches": "customgpt_emulator.switches",
-    "Verdict": "customgpt_emulator.verdict",
+    "Entry": "customgpt_emulator.journal.entries",
+    "Journal": "customgpt_emulator.journal.entries",
+    "Switches": "customgpt_emulator.state.switches",
+    "Verdict": "customgpt_emulator.journal.verdict",
 }
 
 

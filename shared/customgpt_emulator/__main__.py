@@ -10,7 +10,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the emulator until it is interrupted."""
     try:
-        from customgpt_emulator.cli import command
+        from customgpt_emulator.cli.command import command
     except ImportError as error:
         missing = (error.name or "").partition(".")[0]
         if missing not in ("click", "rich"):

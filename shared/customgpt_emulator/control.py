@@ -26,13 +26,13 @@ from typing import Any
 
 from aiohttp import web
 
-from customgpt_emulator.bodies import is_deep, is_true
-from customgpt_emulator.context import CONTEXT, Context
-from customgpt_emulator.errors import ApiError, unauthenticated
 from customgpt_emulator.faults import Order
-from customgpt_emulator.faults_parse import order_fault, verbs
-from customgpt_emulator.keys import has_key
-from customgpt_emulator.verdict import judge_now
+from customgpt_emulator.faults.parse import order_fault, verbs
+from customgpt_emulator.journal.verdict import judge_now
+from customgpt_emulator.serving.context import CONTEXT, Context
+from customgpt_emulator.serving.keys import has_key
+from customgpt_emulator.wire.bodies import is_deep, is_true
+from customgpt_emulator.wire.errors import ApiError, unauthenticated
 
 __all__ = ["Control", "add_control", "is_loopback"]
 

@@ -13,23 +13,24 @@ from types import TracebackType
 
 from aiohttp import web
 
-from customgpt_emulator.clock import Clock
-from customgpt_emulator.connections import Connections
-from customgpt_emulator.context import Context
 from customgpt_emulator.control import Control, is_loopback
 from customgpt_emulator.faults import Faults
-from customgpt_emulator.folder import Folder, Skipped, sync
-from customgpt_emulator.journal import Journal
-from customgpt_emulator.library import Library
-from customgpt_emulator.listener import Listener
-from customgpt_emulator.pacing import Pacing
-from customgpt_emulator.page_guard import page_key
-from customgpt_emulator.quotas import Quotas
-from customgpt_emulator.server import ROUTES, make_app
-from customgpt_emulator.store import Store
-from customgpt_emulator.switches import Switches
-from customgpt_emulator.verdict import Verdict, judge_now
-from customgpt_emulator.watching import Watcher
+from customgpt_emulator.journal.entries import Journal
+from customgpt_emulator.journal.verdict import Verdict, judge_now
+from customgpt_emulator.knowledge.folder import Folder, Skipped, sync
+from customgpt_emulator.knowledge.library import Library
+from customgpt_emulator.knowledge.watching import Watcher
+from customgpt_emulator.page.guard import page_key
+from customgpt_emulator.routes import ROUTES
+from customgpt_emulator.server import make_app
+from customgpt_emulator.serving.connections import Connections
+from customgpt_emulator.serving.context import Context
+from customgpt_emulator.serving.listener import Listener
+from customgpt_emulator.serving.pacing import Pacing
+from customgpt_emulator.serving.quotas import Quotas
+from customgpt_emulator.state.clock import Clock
+from customgpt_emulator.state.store import Store
+from customgpt_emulator.state.switches import Switches
 
 __all__ = ["Emulator"]
 

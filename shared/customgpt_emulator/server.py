@@ -8,45 +8,23 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from customgpt_emulator import (
-    routes_account,
-    routes_agents,
-    routes_completions,
-    routes_conversations,
-    routes_messages,
-    routes_pages,
-    routes_settings,
-    routes_sources,
-    routes_uncovered,
-)
-from customgpt_emulator.bodies import Body, read_body, without_surrogates
-from customgpt_emulator.call import Call, Handler, Route
-from customgpt_emulator.connections import Gone
-from customgpt_emulator.context import CONTEXT, Context
 from customgpt_emulator.control import Control, add_control
-from customgpt_emulator.document import DOCUMENT
-from customgpt_emulator.errors import ApiError, unauthenticated
-from customgpt_emulator.keys import has_key
-from customgpt_emulator.page import add_page
-from customgpt_emulator.quotas import SHOWN
+from customgpt_emulator.page.handlers import add_page
+from customgpt_emulator.routes import ROUTES
+from customgpt_emulator.routes.openapi import DOCUMENT
+from customgpt_emulator.serving.call import Call, Handler, Route
+from customgpt_emulator.serving.connections import Gone
+from customgpt_emulator.serving.context import CONTEXT, Context
+from customgpt_emulator.serving.keys import has_key
+from customgpt_emulator.serving.quotas import SHOWN
+from customgpt_emulator.wire.bodies import Body, read_body, without_surrogates
+from customgpt_emulator.wire.errors import ApiError, unauthenticated
 
-__all__ = ["ROUTES", "make_app"]
+__all__ = ["make_app"]
 
 logger = logging.getLogger("customgpt_emulator")
 SMALL_BODY = 64 * 1024  # read even from strangers
 LARGEST_BODY = 110 * 2**20  # files may have 100 MB each (vendor docs)
-
-ROUTES: tuple[Route, ...] = (
-    *routes_agents.ROUTES,
-    *routes_settings.ROUTES,
-    *routes_conversations.ROUTES,
-    *routes_messages.ROUTES,
-    *routes_completions.ROUTES,
-    *routes_pages.ROUTES,
-    *routes_sources.ROUTES,
-    *routes_account.ROUTES,
-    *routes_uncovered.ROUTES,
-)
 
 
 def make_app(context: Context, control: Control) -> web.Application:

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from customgpt_emulator import Emulator
-from customgpt_emulator.coverage import covered, table
-from customgpt_emulator.server import ROUTES
+from customgpt_emulator.routes import ROUTES
+from customgpt_emulator.routes.coverage import covered, table
 from tests.contract.things import Things
 
 README = Path(__file__).parents[2] / "README.md"
@@ -16,14 +16,14 @@ BEGIN, END = "<!-- coverage -->", "<!-- /coverage -->"
 
 
 def test_the_readme_has_the_table_of_today():
-    """When it has not: put what `python -m customgpt_emulator.coverage` prints between the markers."""
+    """When it has not: put what `python -m customgpt_emulator.routes.coverage` prints between the markers."""
     text = README.read_text(encoding="utf-8")
     assert (1, 1) == (text.count(BEGIN), text.count(END))
     assert table() == text.partition(BEGIN + "\n")[2].partition(END)[0]
 
 
 def test_the_command_prints_the_table():
-    command = [sys.executable, "-m", "customgpt_emulator.coverage"]
+    command = [sys.executable, "-m", "customgpt_emulator.routes.coverage"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (table(), "") == (printed.stdout, printed.stderr)
 

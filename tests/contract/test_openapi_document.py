@@ -10,8 +10,8 @@ import requests
 from jsonschema import Draft202012Validator
 
 from customgpt_emulator import Emulator
-from customgpt_emulator.coverage import covered
-from customgpt_emulator.document import load_document
+from customgpt_emulator.routes.coverage import covered
+from customgpt_emulator.routes.openapi import load_document
 from tests.conftest import DOCUMENTS
 from tests.contract.things import Things
 

@@ -14,7 +14,7 @@ import requests
 from hypothesis import HealthCheck, Phase, settings
 
 from customgpt_emulator import Emulator
-from customgpt_emulator.document import load_document
+from customgpt_emulator.routes.openapi import load_document
 from tests.contract.things import Things
 
 schemathesis = pytest.importorskip(

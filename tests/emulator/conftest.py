@@ -44,7 +44,7 @@ class Time:
 @pytest.fixture
 def real_time(monkeypatch: pytest.MonkeyPatch) -> Time:
     """The time by which delays and limits of all emulators go; it moves when the test turns it."""
-    from customgpt_emulator.clock import Clock
+    from customgpt_emulator.state.clock import Clock
 
     time = Time()
     monkeypatch.setattr(Clock, "real", lambda clock: time.now)

@@ -19,7 +19,7 @@ import requests
 from click.testing import CliRunner, Result
 
 from customgpt_emulator import Emulator
-from customgpt_emulator.cli import command
+from customgpt_emulator.cli.command import command
 
 COMMAND = [sys.executable, "-m", "customgpt_emulator"]
 
@@ -327,7 +327,7 @@ class TestMistakes:
 
 
 def test_fault_help_is_a_table_of_the_verbs_and_needs_no_folder():
-    from customgpt_emulator.faults_parse import verbs
+    from customgpt_emulator.faults.parse import verbs
 
     result = CliRunner().invoke(command, ["--fault", "help"])
     assert result.exit_code == 0
@@ -342,7 +342,7 @@ def test_fault_help_is_a_table_of_the_verbs_and_needs_no_folder():
 def test_the_second_interrupt_kills_what_the_first_one_cannot_end():
     program = """
 import time
-from customgpt_emulator.cli import _Interrupt
+from customgpt_emulator.cli.command import _Interrupt
 with _Interrupt():
     try:
         print("begun", flush=True)
@@ -379,7 +379,7 @@ def test_help_names_every_option():
 
 
 def test_every_switch_can_be_given(handbook: Path):
-    from customgpt_emulator.cli_options import SWITCHES, parse_switch
+    from customgpt_emulator.cli.options import SWITCHES, parse_switch
 
     defaults = vars(Emulator().switches)
     assert set(SWITCHES) == set(defaults)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from customgpt_emulator import Emulator
-from customgpt_emulator.faults_parse import order_fault, parse_fault, verbs
+from customgpt_emulator.faults.parse import order_fault, parse_fault, verbs
 from tests.emulator.conftest import Raw
 
 NEEDED = {"delay": {"seconds": 0}, "refuse": {"seconds": 0.01}}  # arguments without a default

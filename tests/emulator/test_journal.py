@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from customgpt_emulator import Emulator
-from customgpt_emulator.redaction import Redactor
+from customgpt_emulator.journal.redaction import Redactor
 from tests.emulator.conftest import Raw
 
 
@@ -90,7 +90,7 @@ class TestWhatItKeeps:
         assert (second.prompt or "").startswith("39 ")
 
     def test_of_all_requests_is_bounded(self, raw: Raw, monkeypatch: pytest.MonkeyPatch):
-        monkeypatch.setattr("customgpt_emulator.journal.ALL_KEPT", 100_000)
+        monkeypatch.setattr("customgpt_emulator.journal.entries.ALL_KEPT", 100_000)
         for _ in range(5):
             raw.call("POST", "conversations", json={"name": "x" * 20_000})
         assert [entry.number for entry in raw.emulator.journal] == [4, 5]

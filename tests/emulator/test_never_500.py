@@ -14,8 +14,8 @@ import pytest
 import requests
 
 from customgpt_emulator import Emulator, Switches
-from customgpt_emulator.pacing import Pacing
-from customgpt_emulator.retrieval import greeting
+from customgpt_emulator.knowledge.retrieval import greeting
+from customgpt_emulator.serving.pacing import Pacing
 from tests.emulator.conftest import Raw
 
 PROMPT = "How much does the Aurora cost?"

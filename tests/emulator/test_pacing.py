@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from customgpt_emulator import Emulator
-from customgpt_emulator.pacing import Pacing
+from customgpt_emulator.serving.pacing import Pacing
 from tests.emulator.conftest import Raw
 
 

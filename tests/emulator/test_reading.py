@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from customgpt_emulator.documents import Unreadable, read_document
-from customgpt_emulator.passages import Passage, sentences, split_passages
-from customgpt_emulator.retrieval import Candidate, Terms, choose, compose
-from customgpt_emulator.streaming import fresh_tokens, replay_tokens
+from customgpt_emulator.knowledge.documents import Unreadable, read_document
+from customgpt_emulator.knowledge.passages import Passage, sentences, split_passages
+from customgpt_emulator.knowledge.retrieval import Candidate, Terms, choose, compose
+from customgpt_emulator.wire.events import fresh_tokens, replay_tokens
 
 
 class TestPassages:

@@ -9,7 +9,7 @@ import pytest
 
 import customgpt_demo
 from customgpt_emulator import Emulator
-from customgpt_emulator.settings import DEFAULTS
+from customgpt_emulator.wire.settings import DEFAULTS
 from tests.emulator.conftest import Raw, speak
 
 DEMO = Path(customgpt_demo.__file__).with_name("documents")

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from customgpt_emulator import Emulator
-from customgpt_emulator.journal import Entry
-from customgpt_emulator.verdict import judge
+from customgpt_emulator.journal.entries import Entry
+from customgpt_emulator.journal.verdict import judge
 from tests.emulator.conftest import Raw
 
 

@@ -34,7 +34,7 @@ def index(where: dict[str, Any]) -> CustomGPTIndex:
 def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Move the emulator's clock: what was queued for an hour is indexed."""
     later = SimpleNamespace(time=lambda: time.time() + 3601)
-    return lambda: monkeypatch.setattr("customgpt_emulator.clock.time", later)
+    return lambda: monkeypatch.setattr("customgpt_emulator.state.clock.time", later)
 
 
 def pages(index: CustomGPTIndex, document: Document) -> list[str]:

@@ -1,0 +1,78 @@
+"""Faults of the network: a port that refuses, connections that are reset before they are used."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from customgpt_emulator.faults.fault import Fault, Order, checked
+from customgpt_emulator.faults.orders import CONNECT, Orders
+from customgpt_emulator.serving.listener import Listener
+
+__all__ = ["NetworkVerbs", "Refusal"]
+
+
+class Refusal:
+    """The port refuses until `end`, or until the end of a `with` block."""
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+
+    def end(self) -> None:
+        """Open the port again. Twice is once."""
+        self._listener.accept()
+
+    def __enter__(self) -> Refusal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+
+
+class NetworkVerbs(Orders):
+    """Trouble before any request."""
+
+    _listener: Listener | None = None
+
+    def attach(self, listener: Listener | None) -> None:
+        """The emulator has opened its port, or closed it for good."""
+        self._listener = listener
+
+    def refuse(self, seconds: float | None = None) -> Refusal:
+        """Refuse connections, for some seconds, or until `clear` or the `end` of what this gives.
+
+        The port is really closed when this returns, and keeps its number; idle connections are closed, busy
+        ones when their answer is complete. Refused connections cannot be counted: the system refuses them.
+
+        ```python
+        with emulator.faults.refuse():
+            ...
+        ```
+
+        Raises `RuntimeError` when the emulator is not running.
+        """
+        checked("refuse", seconds=seconds)
+        if self._listener is None:
+            raise RuntimeError("refuse: the emulator is not running.")
+        self._listener.refuse(seconds)
+        return Refusal(self._listener)
+
+    def reset_on_connect(self, times: int | None = 1) -> Order:
+        """Reset so many connections (RST) right after they were accepted, before anything is read."""
+        return self._place("reset_on_connect", Fault, {"times": times, "on": CONNECT})
+
+    def takes_connection(self) -> bool:
+        """Whether the connection that was just made is to be reset."""
+        with self._lock:
+            for order in self._orders:
+                if order.open and order.make(CONNECT, streamed=False) is not None:
+                    order.played += 1
+                    return True
+        return False
+
+    def clear(self) -> None:
+        """Take back every order, end what they hold silent, and open the port."""
+        super().clear()
+        if self._listener is not None:
+            self._listener.accept()

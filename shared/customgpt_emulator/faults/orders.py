@@ -1,0 +1,207 @@
+"""The orders that are open, who meets which, and the answers that are not to be seen yet."""
+
+from __future__ import annotations
+
+import fnmatch
+import random
+import re
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from customgpt_emulator.faults.fault import COMPLETIONS, Fault, Order, checked
+
+if TYPE_CHECKING:
+    from customgpt_emulator.serving.call import Call
+
+__all__ = ["CONNECT", "Hidden", "Orders"]
+
+CONNECT = "(connection)"  # what an order for connections is on
+PROMPTS = ("messages.send", COMPLETIONS)
+
+
+class Orders:
+    """The queue of orders. Usable from any thread."""
+
+    def __init__(self, *, seed: int | None = None, endpoints: Iterable[str] = PROMPTS) -> None:
+        self._endpoints = frozenset(endpoints)
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._orders: list[Order] = []
+        self._count = 0
+        self._placed: weakref.WeakSet[Order] = weakref.WeakSet()  # played ones too: they may hold
+        self._random = random.Random(seed)  # noqa: S311 - chances to be repeated, not secrets
+        self.hidden = Hidden()
+
+    @property
+    def pending(self) -> list[Order]:
+        """The orders that more requests may meet, in the order in which they were given."""
+        with self._lock:
+            return [order for order in self._orders if order.open]
+
+    def take(self, call: Call) -> Fault | None:
+        """The fault for this request, thereby played once more; None when it shall be served well."""
+        if not self._orders:
+            return None
+        endpoint, streamed = call.entry.endpoint, call.flag("stream")
+        with self._lock:
+            self._orders = [order for order in self._orders if order.open]
+            for order in self._orders:
+                fault = order.make(endpoint, streamed)
+                if fault is None:
+                    continue
+                if order.chance is not None and self._random.random() >= order.chance:
+                    continue
+                order.played += 1
+                return fault
+        return None
+
+    def give_back(self, order: Order) -> None:
+        """The request was refused before the fault could act: the next one meets it."""
+        with self._lock:
+            order.played -= 1
+            if order.open and order in self._placed and order not in self._orders:
+                self._orders.append(order)
+                self._orders.sort(key=lambda each: each.number)
+
+    def clear(self) -> None:
+        """Take back every order, and end what they hold silent."""
+        with self._lock:
+            orders, self._orders = self._orders, []
+        for order in orders:
+            order.cancel()
+        self.release()
+
+    def release(self) -> None:
+        """End all silences: the answers that were held go on. Orders that are still open stay so."""
+        with self._lock:
+            placed = list(self._placed)
+        for order in placed:
+            order.release()
+
+    def reset(self) -> None:
+        """As at the beginning."""
+        self.clear()
+        self.hidden.forget()
+        self.begin()
+
+    def begin(self) -> None:
+        """Chances begin again with the seed; what was ordered stays."""
+        self._random.seed(self._seed)
+
+    def _place(self, verb: str, make: Callable[..., Fault], order: Mapping[str, Any]) -> Order:
+        options = dict(order)
+        times, chance = options.pop("times", 1), options.pop("chance", None)
+        on = options.pop("on", "messages")
+        checked(verb, times=times)
+        if times == 0:
+            raise ValueError(f"{verb}: times must be 1 or more, or None for every request.")
+        if chance is not None and not (isinstance(chance, (int, float)) and 0 < chance <= 1):
+            raise ValueError(f"{verb}: chance must be a share above 0, at most 1, not {chance!r}.")
+        if "visible_after" in options:
+            waiting_time(options["visible_after"])
+        plain = make()
+        endpoints = self._resolve(verb, on)
+        if plain.native and endpoints == {COMPLETIONS}:
+            raise ValueError(f"{verb}: it is for the vendor's own messages, not for {COMPLETIONS}.")
+        for name in options:
+            if not plain.loses or name not in ("persist", "visible_after"):
+                raise TypeError(f"{verb} takes no {name!r}.")
+        placed = Order(
+            verb,
+            lambda: make(**options),
+            endpoints=endpoints,
+            times=times,
+            chance=chance,
+        )
+        with self._lock:
+            self._count += 1
+            placed.number = self._count
+            self._orders.append(placed)
+            self._placed.add(placed)
+        return placed
+
+    def _resolve(self, verb: str, on: str | None) -> frozenset[str | None]:
+        """The endpoints that `on` names."""
+        if on is None:
+            return frozenset({*self._endpoints, None})
+        if on == CONNECT:
+            return frozenset({CONNECT})
+        found: set[str | None]
+        if on == "messages":
+            found = {name for name in PROMPTS if name in self._endpoints}
+        else:
+            pattern = on if "." in on or "*" in on else on + ".*"
+            found = set(fnmatch.filter(self._endpoints, pattern))
+        if not found:
+            names = ", ".join(sorted(self._endpoints))
+            raise ValueError(f"{verb}: there is no endpoint {on!r}. The endpoints are: {names}.")
+        return frozenset(found)
+
+
+@dataclass
+class _Withheld:
+    row: dict[str, Any]
+    session_id: str
+    polls: int
+    until: float
+
+
+class Hidden:
+    """Answers that were stored and are not to be seen yet. Belongs to the emulator's thread."""
+
+    def __init__(self) -> None:
+        self._rows: list[_Withheld] = []
+
+    def hide(self, call: Call, row: sqlite3.Row, visible_after: int | str) -> None:
+        """Take a message out of the store until it may be seen."""
+        polls, seconds = waiting_time(visible_after)
+        if not polls and not seconds:
+            return
+        store = call.context.store
+        # Not of the path: a completion has a conversation of its own.
+        conversation = store.one("SELECT session_id FROM conversations WHERE id = ?", row["conversation_id"])
+        session_id = "" if conversation is None else conversation["session_id"]
+        store.db.execute("DELETE FROM messages WHERE id = ?", (row["id"],))
+        self._rows.append(_Withheld(dict(row), session_id, polls, call.context.clock.real() + seconds))
+
+    def reveal(self, call: Call) -> None:
+        """A request has come: put back what may be seen by now. A request for a list is a poll."""
+        if not self._rows:
+            return
+        polled = call.entry.endpoint in ("messages.list", "messages.get")
+        session_id = call.request.match_info.get("session_id", "")
+        left = []
+        for withheld in self._rows:
+            if withheld.polls or call.context.clock.real() < withheld.until:
+                left.append(withheld)
+                if polled and session_id == withheld.session_id:
+                    withheld.polls = max(0, withheld.polls - 1)
+                continue
+            try:
+                call.context.store.insert("messages", withheld.row)
+            except sqlite3.IntegrityError:
+                continue  # its conversation was deleted
+        self._rows = left
+
+    def forget(self) -> None:
+        """Nothing is hidden."""
+        self._rows.clear()
+
+
+def waiting_time(visible_after: int | str | None) -> tuple[int, float]:
+    """Polls and seconds: `2` is two polls, `"1.5s"` seconds. Raises `ValueError` for anything else."""
+    if visible_after is None:
+        return 0, 0.0
+    if isinstance(visible_after, int) and not isinstance(visible_after, bool) and visible_after >= 0:
+        return visible_after, 0.0
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?s", str(visible_after))
+    if match is None:
+        raise ValueError(
+            f"visible_after must be a count of polls, such as 2, or seconds, such as '1.5s', "
+            f"not {visible_after!r}."
+        )
+    return 0, float(match[1])

@@ -1,0 +1,121 @@
+"""Faults by name: from the command line as text, from HTTP as JSON."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from customgpt_emulator.faults import Faults, Order, Refusal
+from customgpt_emulator.faults.fault import Lossy, Ordering
+
+__all__ = ["order_fault", "parse_fault", "verbs"]
+
+_OWN = frozenset(
+    {"attach", "begin", "cancel", "clear", "give_back", "release", "reset", "take", "takes_connection"}
+)  # no verbs
+
+
+def verbs() -> dict[str, dict[str, str]]:
+    """Every verb with its parameters and their types, as written: `{"cut_after": {"events": "int", ...}}`."""
+    found: dict[str, dict[str, str]] = {}
+    for name, function in inspect.getmembers(Faults, inspect.isfunction):
+        if name.startswith("_") or name in _OWN:
+            continue
+        found[name] = {}
+        for parameter in list(inspect.signature(function).parameters.values())[1:]:
+            if parameter.kind is not inspect.Parameter.VAR_KEYWORD:
+                found[name][parameter.name] = str(parameter.annotation)
+            else:
+                more = Lossy if "Lossy" in str(parameter.annotation) else Ordering
+                for table in (Ordering, more):
+                    found[name] |= {key: _written(kind) for key, kind in table.__annotations__.items()}
+    return found
+
+
+def parse_fault(text: str) -> tuple[str, dict[str, Any]]:
+    """A fault as the command line has it: `cut_after`, `error:status=503,retry_after=2,times=3`.
+
+    Gives the verb and its arguments, for `order_fault`. `none` is None. A comma within a value is a part of
+    it unless a name and `=` follow. Raises `ValueError` with a sentence for what is no fault.
+    """
+    verb, _, rest = text.strip().partition(":")
+    types = _types(verb)
+    arguments: dict[str, Any] = {}
+    for part in re.split(r",(?=\s*\w+\s*=)", rest) if rest.strip() else ():
+        name, equals, value = part.partition("=")
+        name = name.strip()
+        if not equals:
+            raise ValueError(f"{verb}: {part.strip()!r} is no argument; write name=value.")
+        _check_name(verb, name, types)
+        arguments[name] = _read(value.strip(), types[name])
+    return verb, arguments
+
+
+def order_fault(faults: Faults, verb: str, arguments: Mapping[str, Any]) -> Order | Refusal:
+    """Order a fault by name. Raises `ValueError` with a sentence for wrong names and values."""
+    types = _types(verb)
+    for name, value in arguments.items():
+        _check_name(verb, name, types)
+        if not _fits(value, types[name]):
+            raise ValueError(f"{verb}: {name} must be {types[name].replace(' | ', ' or ')}, not {value!r}.")
+    if verb == "refuse" and arguments.get("seconds") is None:
+        raise ValueError(
+            "refuse: seconds is needed: a port that is closed takes no request to open it again."
+        )
+    try:
+        made: Order | Refusal = getattr(faults, verb)(**arguments)
+    except TypeError as error:  # a required one is missing
+        raise ValueError(f"{verb}: {str(error).partition('() ')[2] or error}.") from error
+    return made
+
+
+def _types(verb: str) -> dict[str, str]:
+    known = verbs()
+    if verb not in known:
+        raise ValueError(f"there is no fault {verb!r}. The faults are: {', '.join(sorted(known))}.")
+    return known[verb]
+
+
+def _check_name(verb: str, name: str, types: Mapping[str, str]) -> None:
+    if name not in types:
+        raise ValueError(f"{verb} takes no {name!r}; it takes {', '.join(types) or 'nothing'}.")
+
+
+def _read(value: str, kind: str) -> Any:
+    """A value of the type that is wanted; text when it can be nothing else."""
+    kinds = kind.split(" | ")
+    if "None" in kinds and value.lower() == "none":
+        return None
+    if "bool" in kinds and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    if {"int", "float"} & set(kinds) and re.fullmatch(r"-?[0-9]{1,18}", value):
+        return int(value)
+    if "float" in kinds and re.fullmatch(r"-?[0-9]{0,18}\.[0-9]{1,18}", value):
+        return float(value)
+    return value
+
+
+def _fits(value: Any, kind: str) -> bool:
+    """Whether a JSON value may stand for a type, as it is written."""
+    for one in kind.split(" | "):
+        if one == "None":
+            good = value is None
+        elif one == "bool":
+            good = isinstance(value, bool)
+        elif one in ("int", "float"):
+            whole = isinstance(value, int) or (one == "float" and isinstance(value, float))
+            good = whole and not isinstance(value, bool)
+        elif one == "str":
+            good = isinstance(value, str)
+        else:
+            good = one.startswith("Mapping") and isinstance(value, dict)
+        if good:
+            return True
+    return False
+
+
+def _written(annotation: Any) -> str:
+    """`int | None`, from the forward reference that a TypedDict makes of it."""
+    return str(getattr(annotation, "__forward_arg__", annotation))

@@ -1,0 +1,1 @@
+"""What was requested, and what the client got wrong."""

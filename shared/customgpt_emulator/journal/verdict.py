@@ -1,0 +1,115 @@
+"""What the client under test did wrong, as far as a server can tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from customgpt_emulator.journal.entries import Entry, Journal
+from customgpt_emulator.journal.rules import RULES, Finding
+from customgpt_emulator.serving.connections import Connections
+
+__all__ = ["Finding", "Verdict", "judge", "judge_now"]
+
+CLOSING = 1.0  # seconds that are waited for connections to be closed
+
+
+@dataclass
+class Verdict:
+    """What was done wrong; nothing, when it is empty. `str` of it is a report."""
+
+    findings: list[Finding] = field(default_factory=list)
+    remarks: list[Finding] = field(default_factory=list)
+    """What looks odd and may well be right; nothing fails for it."""
+    requests: dict[int, str] = field(default_factory=dict)
+    """The requests that the findings name, in words."""
+    dropped: int = 0
+    """Requests that the journal had no more room for: nothing is known of them."""
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    @property
+    def rules(self) -> list[str]:
+        """The rules that were broken, in order, each once."""
+        return list(dict.fromkeys(finding.rule for finding in self.findings))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, fit for JSON."""
+        found = [{"rule": f.rule, "text": f.text, "requests": list(f.requests)} for f in self.findings]
+        remarks = [{"rule": f.rule, "text": f.text, "requests": list(f.requests)} for f in self.remarks]
+        return {
+            "well_behaved": not found,
+            "findings": found,
+            "remarks": remarks,
+            "dropped": self.dropped,
+        }
+
+    def __str__(self) -> str:
+        if not self.findings:
+            told = "The client did nothing wrong that can be seen from here."
+        else:
+            plural = "s" if len(self.findings) > 1 else ""
+            told = f"The client did {len(self.findings)} thing{plural} wrong:"
+        for finding in [*self.findings, *self.remarks]:
+            told += f"\n  {'(remark) ' if finding.remark else ''}{finding.rule}: {finding.text}"
+            for number in finding.requests:
+                told += f"\n    {self.requests.get(number, f'#{number}')}"
+        if self.dropped:
+            told += f"\n  ({self.dropped} older requests are no longer in the journal.)"
+        return told
+
+
+def judge_now(journal: Journal, connections: Connections, *, clients_closed: bool = False) -> Verdict:
+    """Judge all that the journal knows.
+
+    Idle connections may be as many as there ever were requests at once, for each name of this host; with
+    `clients_closed` none may be open. Waits a moment for those that are just being closed: not to be called
+    on the emulator's own loop.
+    """
+    deadline = time.monotonic() + CLOSING
+    while True:
+        entries = journal.entries()
+        known = {entry.connection: entry.headers.get("Host") for entry in entries}
+        numbers = connections.open_numbers if clients_closed else connections.idle_numbers
+        opened = [number for number in numbers if number in known]
+        hosts = len({known[number] for number in opened})
+        allowed = 0 if clients_closed else connections.most_busy * hosts
+        if len(opened) <= allowed or time.monotonic() > deadline:
+            return judge(entries, open_connections=opened, allowed=allowed, dropped=journal.dropped)
+        time.sleep(0.005)
+
+
+def judge(
+    entries: Sequence[Entry],
+    *,
+    open_connections: Sequence[int] = (),
+    allowed: int | None = None,
+    dropped: int = 0,
+) -> Verdict:
+    """Judge what a client did by the journal's entries, oldest first.
+
+    `open_connections` are the numbers of those of which `allowed` may be open (None: any number).
+    Two requests are taken for the same one, tried again, when method, path, query and body are equal; prompts
+    when their text, key and agent are. More open connections than `allowed` are wrong when none may be open,
+    else only remarked: several clients may have one each.
+    """
+    findings = [finding for rule in RULES for finding in rule(entries)]
+    findings += _leaked(entries, open_connections, allowed)
+    named = {number for finding in findings for number in finding.requests}
+    named_requests = {e.number: str(e) for e in entries if e.number in named}
+    wrong, odd = [f for f in findings if not f.remark], [f for f in findings if f.remark]
+    return Verdict(wrong, odd, named_requests, dropped)
+
+
+def _leaked(entries: Sequence[Entry], idle: Sequence[int], allowed: int | None) -> Iterator[Finding]:
+    if allowed is None or len(idle) <= allowed:
+        return
+    text = f"{len(idle)} idle connections are open, where {allowed} would do"
+    last = {entry.connection: entry.number for entry in entries if entry.connection in idle}
+    yield Finding("connection_leaked", text, tuple(sorted(last.values())), remark=allowed > 0)

@@ -1,0 +1,1 @@
+"""The agent's documents, and the answers that quote them."""

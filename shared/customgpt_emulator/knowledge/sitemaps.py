@@ -1,0 +1,62 @@
+"""Sitemaps without the web: the pages that an address is given, invented from the address. Pure."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from customgpt_emulator.knowledge.documents import Document
+from customgpt_emulator.knowledge.library import NewPage
+
+__all__ = ["CHOICES", "SETTINGS", "invented_pages", "is_address", "is_sitemap"]
+
+NAMES = ("", "about", "pricing", "faq", "contact")
+# The settings of a fresh sitemap source: captured 2023, and the newer documented ones with their defaults.
+SETTINGS = {
+    "data_refresh": False,
+    "executive_js": True,
+    "data_refresh_frequency": "never",
+    "create_new_pages": True,
+    "remove_unexist_pages": False,
+    "refresh_existing_pages": "never",
+    "refresh_schedule": [],
+}
+CHOICES = {
+    "data_refresh_frequency": ("never", "daily", "weekly", "monthly", "advanced"),
+    "refresh_existing_pages": ("never", "always", "if_updated"),
+}
+
+
+def is_address(text: str) -> bool:
+    """Whether it is an http address with a host."""
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def is_sitemap(address: str) -> bool:
+    """Whether an address names a sitemap, and not a single page."""
+    path = urlsplit(address).path.lower()
+    return path.endswith(".xml") or "sitemap" in path
+
+
+def invented_pages(address: str) -> list[NewPage]:
+    """Five pages for a sitemap, one for any other address. Nothing is fetched, and each page says so."""
+    if not is_sitemap(address):
+        return [_page(address)]
+    parts = urlsplit(address)
+    return [_page(f"{parts.scheme}://{parts.netloc}/{name}") for name in NAMES]
+
+
+def _page(address: str) -> NewPage:
+    parts = urlsplit(address)
+    slug = re.sub(r"\.\w{2,5}$", "", parts.path.rstrip("/").rpartition("/")[2])
+    words = re.sub(r"[-_+\W]+", " ", slug).strip()
+    title = f"{words.capitalize()} - {parts.hostname}" if words else f"{parts.hostname}"
+    text = (
+        f"This page stands in for {address}: the emulator does not fetch pages, so nothing more is known "
+        f"about {words or 'the home page'} of {parts.hostname}."
+    )
+    return NewPage(address, Document(title, text, description=text, url=address), url=address)

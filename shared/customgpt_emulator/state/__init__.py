@@ -1,0 +1,1 @@
+"""What is kept between requests: the database, the clock, the switches."""
