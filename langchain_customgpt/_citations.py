@@ -58,10 +58,11 @@ def translate(message: AIMessage) -> list[types.ContentBlock]:
     annotations = [annotation(data) for data in message.response_metadata.get(CITATIONS_KEY) or ()]
     if not message.content and not annotations:
         return []
-    block: types.TextContentBlock = {"type": "text", "text": message.content}
+    # Cast: langchain-core 1.8 takes `NotRequired` from where Python 3.10's type checkers do not find it.
+    block: dict[str, Any] = {"type": "text", "text": message.content}
     if annotations:
-        block["annotations"] = list(annotations)
-    return [block]
+        block["annotations"] = annotations
+    return [cast("types.TextContentBlock", block)]
 
 
 def translate_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
