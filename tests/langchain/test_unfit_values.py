@@ -1,4 +1,4 @@
-"""Values that cannot work end as our error that is LangChain's too, before any request; none show the key."""
+"""A value that cannot work raises our typed error before any request, and never shows the key."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_ready_made_client_and_another_key_are_refused(emulator: Emulator) -> 
 
 
 def test_a_pinned_conversation_and_a_cache_are_refused(make_chat: MakeChat, emulator: Emulator) -> None:
-    """What comes from the cache would be missing in the conversation."""
+    """An answer from the cache would be missing in the conversation."""
     chat = make_chat(cache=InMemoryCache(), session_id="00000000-0000-4000-8000-000000000000")
     with pytest.raises(ConfigurationError, match="cache"):
         chat.invoke("When are refunds paid?")
