@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_customgpt import _notices
 from langchain_customgpt._claims import CLAIMS
+from langchain_customgpt._settings import forget_warnings
 
 if TYPE_CHECKING:
     from customgpt_emulator import Emulator
@@ -22,10 +22,10 @@ def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("CUSTOMGPT_API_KEY", "CUSTOMGPT_PROJECT_ID", "CUSTOMGPT_BASE_URL", "LC_OUTPUT_VERSION"):
         monkeypatch.delenv(name, raising=False)
     CLAIMS.clear()
-    _notices.forget()
+    forget_warnings()
     yield
     CLAIMS.clear()
-    _notices.forget()
+    forget_warnings()
 
 
 @pytest.fixture

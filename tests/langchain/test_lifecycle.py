@@ -79,7 +79,7 @@ def test_construction_does_no_io(make: Any, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr("builtins.open", refuse)
     made = make(project_id=1, api_key="1|made-up")
-    assert not made._made
+    assert not made._clients._made
 
 
 def test_construction_is_quick(make_chat: MakeChat) -> None:

@@ -36,7 +36,7 @@ def test_a_patience_that_is_none_is_refused_when_the_model_is_made(
 def test_numbers_may_come_as_text(make_chat: MakeChat) -> None:
     chat = make_chat(timeout="60", max_retries="3")
     assert (60, 3) == (chat.timeout, chat.max_retries)
-    assert (60, 3) == (chat._options.first_byte_timeout, chat._options.retry.max_retries)
+    assert (60, 3) == (chat._clients.options.first_byte_timeout, chat._clients.options.retry.max_retries)
 
 
 @pytest.mark.parametrize(

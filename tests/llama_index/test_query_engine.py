@@ -19,10 +19,7 @@ from llama_index.core.query_engine import CustomQueryEngine
 from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.tools import QueryEngineTool
 
-from customgpt_transport import (
-    Client,
-    ConfigurationError,
-)
+from customgpt_transport import Client, ClientOptions, ConfigurationError, RequestTimeout
 from llama_index_customgpt import (
     CustomGPTQueryBundle,
     CustomGPTQueryEngine,
@@ -165,7 +162,7 @@ class TestConstruction:
     ) -> None:
         engine.query(QUESTION)
         for twin in (pickle.loads(pickle.dumps(engine)), copy.deepcopy(engine)):
-            assert twin._clients._sync is None
+            assert not twin._clients._made
             assert twin.query(QUESTION).response == plain.response
             twin.close()
 
@@ -202,8 +199,30 @@ class TestConstruction:
                 assert (await async_client.ask(QUESTION)).answer == plain.response
 
     def test_a_ready_made_client_and_a_key_together_are_refused(self, where: dict[str, Any]) -> None:
-        with pytest.raises(ConfigurationError, match="ready client"):
+        with pytest.raises(ConfigurationError, match="ready-made client"):
             CustomGPTQueryEngine(client=Client(**where), api_key="1|other")
+
+    @pytest.mark.parametrize("streaming", [False, True])
+    async def test_a_timeout_beside_a_ready_made_client_holds_for_its_prompts(
+        self, where: dict[str, Any], emulator: Emulator, streaming: bool
+    ) -> None:
+        quick = ClientOptions(recovery_patience=0)
+        with Client(options=quick, **where) as client:
+            engine = CustomGPTQueryEngine(client=client, timeout=0.2, max_retries=0, streaming=streaming)
+            emulator.faults.slow_first_byte()
+            with pytest.raises(RequestTimeout, match=r"0\.2 s"):
+                str(engine.query(QUESTION))
+            emulator.faults.slow_first_byte()
+            with pytest.raises(RequestTimeout, match=r"0\.2 s"):
+                response = await engine.aquery(QUESTION)
+                if streaming:
+                    await response.get_response()
+            await engine.aclose()
+
+    @pytest.mark.parametrize("misspelt", ["agent_id", "projct_id"])
+    def test_a_misspelt_keyword_is_refused_with_the_right_one(self, misspelt: str) -> None:
+        with pytest.raises(TypeError, match=f"'{misspelt}'. Did you mean 'project_id'"):
+            CustomGPTQueryEngine(api_key="1|made-up", **{misspelt: 1})
 
 
 class TestSettingsOfThePrompt:
