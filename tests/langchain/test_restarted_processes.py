@@ -1,4 +1,4 @@
-"""A process does not know what happened before it began: it asks the server, once per conversation."""
+"""What happened before a process began it cannot know: it asks the server, once for each conversation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def talk(chat: ChatCustomGPT, *texts: str) -> list[Any]:
 
 
 def looks(emulator: Emulator) -> int:
-    """Return how often the messages of a conversation were listed."""
+    """How often the messages of a conversation were asked for."""
     return sum(
         entry.method == "GET" and entry.path.rstrip("/").endswith("/messages") for entry in emulator.journal
     )

@@ -23,7 +23,7 @@ PAGES = {
 
 
 class _AtAnEmulator:
-    """Four documents that mention lamps."""
+    """With four pages that have something to say about lamps."""
 
     @pytest.fixture(autouse=True)
     def _at_the_emulator(self, tmp_path: Path) -> Any:

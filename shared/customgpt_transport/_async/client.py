@@ -8,30 +8,29 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from customgpt_transport import _citations
+from customgpt_transport._api.calls import Awaited
+from customgpt_transport._api.resources import Api
 from customgpt_transport._async.http import Connections, SessionFactory
-from customgpt_transport._async.namespaces import Conversations, Messages
-from customgpt_transport._async.namespaces_account import AsyncLimitsNamespace, AsyncUserNamespace
-from customgpt_transport._async.namespaces_agents import AsyncAgentsNamespace
-from customgpt_transport._async.namespaces_documents import AsyncPagesNamespace, AsyncSourcesNamespace
-from customgpt_transport._async.performing import Opener, drive, take_turn
+from customgpt_transport._async.performing import drive, take_turn
 from customgpt_transport._async.stream import AsyncMessageStream
-from customgpt_transport._flows import Flow, T, calls
+from customgpt_transport._flows import Flow, T
+from customgpt_transport._flows.citations import AT_ONCE, CitationCache, Lookup
 from customgpt_transport._flows.paging import Pages
-from customgpt_transport._flows.prompts import Prompt, ask, new_session, prepare, project_of
+from customgpt_transport._flows.prompts import ask, begin, prepare
 from customgpt_transport._secrets import Secret
-from customgpt_transport._wire.multipart import Upload, open_uploads
 from customgpt_transport.models import Citation, FileInput, Message
 from customgpt_transport.options import ClientOptions, PromptSettings, with_defaults
 
 
-class AsyncClient:
+class AsyncClient(Api[Awaited]):
     """The CustomGPT.ai API, asynchronous. One instance serves many event loops, and survives fork and pickle.
 
     As `Client`, awaited; nothing blocks the loop. Each running loop gets an aiohttp session of its own, which
     is closed when `asyncio.run` ends the loop, or by `aclose`. A `session_factory` of yours is called once
     for each loop; what it makes is never closed, and brings its own proxies and certificates.
     """
+
+    _colour = Awaited
 
     def __init__(
         self,
@@ -45,7 +44,7 @@ class AsyncClient:
         api_key = Secret(api_key or "")  # at once, because tracebacks can show locals
         self.options = with_defaults(options, api_key=api_key, base_url=base_url, project_id=project_id)
         self._connections = Connections(session_factory)
-        self._cache = _citations.CitationCache(self.options.clock)
+        self._cache = CitationCache(self.options.clock)
 
     def __repr__(self) -> str:
         return f"AsyncClient({getattr(self, 'options', 'not made')!r})"  # a traceback may show one half made
@@ -65,41 +64,6 @@ class AsyncClient:
         """Close this loop's idle connections. The client can go on being used: it then opens new ones."""
         await self._connections.aclose()
 
-    @property
-    def conversations(self) -> Conversations:
-        """Create, list, rename and delete conversations."""
-        return Conversations(self)
-
-    @property
-    def messages(self) -> Messages:
-        """List, get and rate messages."""
-        return Messages(self)
-
-    @property
-    def agents(self) -> AsyncAgentsNamespace:
-        """Create, list, change, copy, delete and wait for agents."""
-        return AsyncAgentsNamespace(self)
-
-    @property
-    def sources(self) -> AsyncSourcesNamespace:
-        """Add, list, change, sync and delete an agent's sources."""
-        return AsyncSourcesNamespace(self)
-
-    @property
-    def pages(self) -> AsyncPagesNamespace:
-        """List, delete and reindex an agent's pages; their metadata and stored files."""
-        return AsyncPagesNamespace(self)
-
-    @property
-    def limits(self) -> AsyncLimitsNamespace:
-        """What the account may use."""
-        return AsyncLimitsNamespace(self)
-
-    @property
-    def user(self) -> AsyncUserNamespace:
-        """Whose key this is."""
-        return AsyncUserNamespace(self)
-
     async def ask(
         self,
         prompt: str,
@@ -116,14 +80,13 @@ class AsyncClient:
         answer that was lost on the way is looked for first; the prompt is never sent twice unless the first
         one provably never arrived.
         """
-        uploads = await asyncio.to_thread(open_uploads, files) if files else ()
-        prepared = self._prepare(prompt, session_id, project_id, settings, uploads, options)
-        if session_id is None:
-            session_id = await self._drive(new_session(prepared), prepared.options)
-        turn = await take_turn(prepared, session_id)
+        asked = prepare(prompt, self.options, session_id, project_id, settings, files, options)
+        asked, session = await drive(begin(asked, session_id), self._connections, asked.options)
+        turn = await take_turn(asked, session)
         prompt_id = None
         try:
-            message = await self._drive(ask(prepared, session_id, turn.seen), prepared.options)
+            flow = ask(asked, session, turn.seen)
+            message = await drive(flow, self._connections, asked.options)
             prompt_id = message.prompt_id
             return message
         finally:
@@ -140,78 +103,43 @@ class AsyncClient:
         options: ClientOptions | None = None,
     ) -> AsyncMessageStream:
         """Give the answer as a stream, for `async with`; entering sends the prompt. As `ask`."""
-        prepared = self._prepare(prompt, session_id, project_id, settings, (), options)
-        return AsyncMessageStream(self, prepared, session_id, files)
+        asked = prepare(prompt, self.options, session_id, project_id, settings, files, options)
+        return AsyncMessageStream(self._connections, asked, session_id)
 
     async def citations(
         self, message: Message | Iterable[int], *, project_id: int | None = None
     ) -> list[Citation]:
-        """Give the pages behind a message's citations, in order; looked up together, kept for an hour.
+        """Return the pages behind a message's citations, in order; looked up together, kept for an hour.
 
-        A look-up that fails, or is not back within `citation_timeout` for all together, gives a stub whose
-        `problem` says so; it never raises.
+        A look-up that fails, or is not back within `citation_timeout` for all together, becomes a stub whose
+        `problem` says so: no failure of the service is raised. Raises `ConfigurationError` when neither the
+        message nor the client knows the agent.
         """
-        if project_id is None and isinstance(message, Message):
-            project_id = message.project_id
-        project = project_of(project_id, self.options)
-        ids = _citations.wanted(message)
-        found = {i: kept for i in ids if (kept := self._cache.get(project, i)) is not None}
-        missing = [i for i in ids if i not in found]
-        deadline = self.options.clock() + self.options.citation_timeout
-        at_once = asyncio.Semaphore(_citations.AT_ONCE)
+        lookup = Lookup(message, project_id, self.options, self._cache)
+        at_once = asyncio.Semaphore(AT_ONCE)
 
-        async def look_up(citation_id: int) -> None:
+        async def one(citation_id: int) -> None:
             async with at_once:
-                flow = calls.citation(self.options, project, citation_id, deadline)
-                citation = found[citation_id] = await self.run(flow)
-                self._cache.put(project, citation)
+                await self.run(lookup.one(citation_id))
 
-        tasks = [asyncio.ensure_future(look_up(i)) for i in missing]
-        try:
-            if tasks:
-                await asyncio.wait(tasks, timeout=self.options.citation_timeout + 0.1)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        late = f"not back within {self.options.citation_timeout:g} s (citation_timeout)"
-        return [found.get(i) or calls.stub(i, late) for i in ids]
-
-    async def find_message(
-        self, session_id: str, external_id: str, *, project_id: int | None = None
-    ) -> Message | None:
-        """Give the answered message that carries `external_id`; None when the service stored none (yet)."""
-        project = project_of(project_id, self.options)
-        return await self.run(calls.find_message(self.options, project, session_id, external_id))
+        tasks = [asyncio.ensure_future(one(i)) for i in lookup.missing]
+        if tasks:
+            try:
+                done, _ = await asyncio.wait(tasks, timeout=lookup.patience)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+            for task in done:
+                task.result()
+        return lookup.result()
 
     async def run(self, flow: Flow[T]) -> T:
-        """Run a flow to its result. For this package's own namespaces."""
-        return await self._drive(flow, self.options)
+        """Run a flow to its result. For what is composed with `customgpt_transport.flows`."""
+        return await drive(flow, self._connections, self.options)
 
     async def walk(self, pages: Pages[T]) -> AsyncIterator[T]:
-        """Give the rows of a list, fetching page after page. For this package's own namespaces."""
+        """Iterate over the rows of a list, fetching page after page. For `customgpt_transport.flows`."""
         while pages.more:
             for row in await self.run(pages.next()):
                 yield row
-
-    def _prepare(
-        self,
-        prompt: str,
-        session_id: str | None,
-        project_id: object,
-        settings: PromptSettings | None,
-        uploads: Sequence[Upload],
-        options: ClientOptions | None,
-    ) -> Prompt:
-        options = self.options if options is None else with_defaults(options, fallback=self.options)
-        return prepare(
-            prompt,
-            options,
-            project_id=project_id,
-            session_id=session_id,
-            settings=settings,
-            uploads=uploads,
-        )
-
-    async def _drive(self, flow: Flow[T], options: ClientOptions, opener: Opener | None = None) -> T:
-        return await drive(flow, self._connections, options, opener)

@@ -7,10 +7,11 @@ import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from functools import partial
+from typing import Any
 
 from customgpt_transport import _environment, _naming, _observe
 from customgpt_transport._async.http import Connections
-from customgpt_transport._flows import Effect, Flow, Send, Sleep, T
+from customgpt_transport._flows import Disk, Effect, Flow, Send, Sleep, T
 from customgpt_transport._flows.prompts import Prompt
 from customgpt_transport._flows.turns import Turn
 from customgpt_transport._pacing import Gate, pacing, too_long
@@ -74,7 +75,9 @@ class _Performer:
         self._opener = opener
         self._waited = 0.0  # the moment until which this flow has waited already
 
-    async def perform(self, effect: Effect) -> Response | None:
+    async def perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Disk):
+            return await asyncio.to_thread(effect.look)
         if isinstance(effect, Sleep):
             if effect.retry is not None:
                 _observe.retrying(self._options, effect.retry)

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from customgpt_transport._answer import Answer, looks_like
-from customgpt_transport._async.performing import take_turn
+from customgpt_transport._async.http import Connections
+from customgpt_transport._async.performing import drive, take_turn
 from customgpt_transport._async.reader import ERROR_BYTES, Reader, as_response
 from customgpt_transport._flows import Send
-from customgpt_transport._flows.prompts import Prompt, is_recoverable, new_session, open_stream, recover
+from customgpt_transport._flows.prompts import Prompt, begin, is_recoverable, open_stream, recover
 from customgpt_transport._flows.reading import Reading
 from customgpt_transport._flows.turns import Turn
 from customgpt_transport._wire.http import Response
-from customgpt_transport._wire.multipart import open_uploads
 from customgpt_transport.errors import CustomGPTError
-from customgpt_transport.models import FileInput, Message, MessageEvent
-
-if TYPE_CHECKING:
-    from customgpt_transport._async.client import AsyncClient
+from customgpt_transport.models import Message, MessageEvent
 
 
 class AsyncMessageStream(Reading):
@@ -31,12 +25,9 @@ class AsyncMessageStream(Reading):
     As `MessageStream`, with `async with`, `async for` and `aclose`. Cancelling the task that reads hangs up.
     """
 
-    def __init__(
-        self, client: AsyncClient, prompt: Prompt, session_id: str | None, files: Sequence[FileInput] = ()
-    ) -> None:
+    def __init__(self, connections: Connections, prompt: Prompt, session_id: str | None) -> None:
         super().__init__(prompt, session_id)
-        self._files = files
-        self._client = client
+        self._connections = connections
         self._turn: Turn | None = None
         self._reader: Reader | None = None
 
@@ -85,31 +76,27 @@ class AsyncMessageStream(Reading):
             turn.end(self._prompt_id)
 
     async def _start(self) -> None:
-        client, options = self._client, self._options
-        if self._files:  # looking at them touches the disk: not before this, and not on the loop
-            uploads = await asyncio.to_thread(open_uploads, self._files)
-            self._prompt = replace(self._prompt, uploads=uploads)
-        prompt = self._prompt
-        if self._session_id is None:
-            self._session_id = await client._drive(new_session(prompt), options)
-        self._turn = await take_turn(prompt, self._session_id)
-        answer = self._answer = prompt.answer(self._session_id)
+        connections, options = self._connections, self._options
+        begun = await drive(begin(self._prompt, self._session_id), connections, options)
+        prompt, session_id = self._prompt, self._session_id = begun
+        self._turn = await take_turn(prompt, session_id)
+        answer = self._answer = prompt.answer(session_id)
         try:
-            begun = await client._drive(open_stream(prompt, self._session_id, answer), options, self._open)
+            first = await drive(open_stream(prompt, session_id, answer), connections, options, self._open)
         except CustomGPTError as error:
             await self._recover(error, answer)
             return
         self._event_at = self._taken_at = self._clock()
-        if isinstance(begun, Message):
-            self._ready.extend(answer.complete(begun))
+        if isinstance(first, Message):
+            self._ready.extend(answer.complete(first))
             self._end_turn()
         else:
-            self._read(answer, begun)
+            self._read(answer, first)
 
     async def _open(self, send: Send) -> Response:
         """Perform the one streamed `Send`: an event stream stays open, anything else is read whole."""
         options = self._options
-        reader = await self._client._connections.open(send, options)
+        reader = await self._connections.open(send, options)
         response, parts, kind = reader.response, [], ""
         try:
             if not 200 <= response.status < 300:
@@ -169,7 +156,7 @@ class AsyncMessageStream(Reading):
         try:
             if not self._closed and is_recoverable(error) and self._turn is not None:
                 flow = recover(self._prompt, self.session_id, self._turn.seen, error, retries=answer.retries)
-                found = await self._client._drive(flow, self._options)
+                found = await drive(flow, self._connections, self._options)
             if found is None:
                 answer.failure = error
                 raise error

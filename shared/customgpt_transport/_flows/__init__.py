@@ -1,12 +1,12 @@
 """What takes several steps, said once for both clients.
 
-A flow is a generator that yields only `Send` and `Sleep`, is sent back the `Response` to a `Send`, and
-returns its result. It holds no lock and knows no colour; each client drives it with a dozen lines.
+A flow is a generator that yields only `Send`, `Sleep` and `Disk`, is sent back what came of it, and returns
+its result. It holds no lock and knows no colour; each client drives it with a dozen lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -36,5 +36,12 @@ class Sleep:
     retry: RetryInfo | None = None
 
 
-Effect: TypeAlias = Send | Sleep
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """Call `look`, which touches the disk and so must not block an event loop, and send back its result."""
+
+    look: Callable[[], Any]
+
+
+Effect: TypeAlias = Send | Sleep | Disk
 Flow: TypeAlias = Generator[Effect, Any, T]

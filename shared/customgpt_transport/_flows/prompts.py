@@ -8,11 +8,11 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 
 from customgpt_transport._answer import Answer, looks_like
-from customgpt_transport._flows import Flow, Send, Sleep
-from customgpt_transport._flows.exchange import exchange
+from customgpt_transport._flows import Disk, Flow, Send, Sleep
+from customgpt_transport._flows.exchange import exchange, fetch
 from customgpt_transport._wire import conversations, messages
 from customgpt_transport._wire.http import Request, Response, path_segment
-from customgpt_transport._wire.multipart import MultipartBody, Upload
+from customgpt_transport._wire.multipart import MultipartBody, Upload, open_uploads
 from customgpt_transport._wire.problems import not_documented
 from customgpt_transport.errors import (
     APIError,
@@ -24,8 +24,8 @@ from customgpt_transport.errors import (
     ServerError,
     StreamInterrupted,
 )
-from customgpt_transport.models import Message
-from customgpt_transport.options import ClientOptions, PromptSettings, new_uuid, project_number
+from customgpt_transport.models import FileInput, Message
+from customgpt_transport.options import ClientOptions, PromptSettings, new_uuid, project_number, with_defaults
 
 POLLS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 """Seconds before each look for a lost answer, within `recovery_patience`."""
@@ -44,6 +44,7 @@ class Prompt:
     external_id: str
     own_id: bool
     options: ClientOptions
+    files: Sequence[FileInput] = ()
     uploads: tuple[Upload, ...] = ()
     made_at: datetime = field(default_factory=partial(datetime.now, timezone.utc))
 
@@ -61,14 +62,18 @@ class Prompt:
 
 def prepare(
     text: str,
-    options: ClientOptions,
-    *,
-    project_id: object,
-    session_id: str | None,
-    settings: PromptSettings | None,
-    uploads: Sequence[Upload] = (),
+    fallback: ClientOptions,
+    session_id: str | None = None,
+    project_id: object = None,
+    settings: PromptSettings | None = None,
+    files: Sequence[FileInput] = (),
+    options: ClientOptions | None = None,
 ) -> Prompt:
-    """Check everything about a prompt that can be checked without a request. Raises `ConfigurationError`."""
+    """Check everything about a prompt that can be checked without a request or the disk.
+
+    What `options` leave open is as in `fallback`, the client's own. Raises `ConfigurationError`.
+    """
+    options = fallback if options is None else with_defaults(options, fallback=fallback)
     if not isinstance(text, str) or not text.strip():
         raise ConfigurationError("The prompt is empty. Pass the question as text.")
     settings = settings or PromptSettings()
@@ -84,7 +89,7 @@ def prepare(
         external_id=given or options.new_id(),
         own_id=given is None,
         options=options,
-        uploads=tuple(uploads),
+        files=files,
     )
 
 
@@ -99,13 +104,20 @@ def project_of(project_id: object, options: ClientOptions) -> int:
     return options.project_id
 
 
-def new_session(prompt: Prompt) -> Flow[str]:
-    """Give the session id of a new conversation, named after the prompt's beginning."""
+def begin(prompt: Prompt, session_id: str | None) -> Flow[tuple[Prompt, str]]:
+    """Open the prompt's files and, without a `session_id`, a conversation named after the prompt's beginning.
+
+    Returns the prompt, ready to be sent, and the conversation's session id.
+    """
+    if prompt.files:
+        prompt = replace(prompt, uploads=(yield Disk(partial(open_uploads, prompt.files))))
+    if session_id is not None:
+        return prompt, session_id
     if prompt.options.new_session == "uuid":
-        return new_uuid()
+        return prompt, new_uuid()
     request = conversations.create(prompt.project_id, " ".join(prompt.text.split())[:60])
-    response: Response = yield from exchange(request, prompt.options)
-    return conversations.parse_conversation(response).session_id
+    conversation = yield from fetch(request, prompt.options, conversations.parse_conversation)
+    return prompt, conversation.session_id
 
 
 def ask(prompt: Prompt, session_id: str, seen: int) -> Flow[Message]:

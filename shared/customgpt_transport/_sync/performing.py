@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as WaitedTooLong
 from functools import partial
+from typing import Any
 
 from customgpt_transport import _environment, _naming, _observe
-from customgpt_transport._flows import Effect, Flow, Send, Sleep, T
+from customgpt_transport._flows import Disk, Effect, Flow, Send, Sleep, T
 from customgpt_transport._flows.prompts import Prompt
 from customgpt_transport._flows.turns import Turn
 from customgpt_transport._pacing import Gate, pacing, too_long
@@ -77,7 +78,9 @@ class _Performer:
         self._opener = opener
         self._waited = 0.0  # the moment until which this flow has waited already
 
-    def perform(self, effect: Effect) -> Response | None:
+    def perform(self, effect: Effect) -> Any:
+        if isinstance(effect, Disk):
+            return effect.look()
         if isinstance(effect, Sleep):
             if effect.retry is not None:
                 _observe.retrying(self._options, effect.retry)

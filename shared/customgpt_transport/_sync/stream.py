@@ -5,21 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from customgpt_transport._answer import Answer, looks_like
 from customgpt_transport._flows import Send
-from customgpt_transport._flows.prompts import Prompt, is_recoverable, new_session, open_stream, recover
+from customgpt_transport._flows.prompts import Prompt, begin, is_recoverable, open_stream, recover
 from customgpt_transport._flows.reading import Reading
 from customgpt_transport._flows.turns import Turn
-from customgpt_transport._sync.performing import take_turn
+from customgpt_transport._sync.http import Connections
+from customgpt_transport._sync.performing import drive, take_turn
 from customgpt_transport._sync.reader import ERROR_BYTES, Reader, as_response
 from customgpt_transport._wire.http import Response
 from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Message, MessageEvent
-
-if TYPE_CHECKING:
-    from customgpt_transport._sync.client import Client
 
 
 class MessageStream(Reading):
@@ -30,9 +27,9 @@ class MessageStream(Reading):
     otherwise raises `StreamInterrupted`; the other errors are those of `Client.ask`.
     """
 
-    def __init__(self, client: Client, prompt: Prompt, session_id: str | None) -> None:
+    def __init__(self, connections: Connections, prompt: Prompt, session_id: str | None) -> None:
         super().__init__(prompt, session_id)
-        self._client = client
+        self._connections = connections
         self._turn: Turn | None = None
         self._reader: Reader | None = None
 
@@ -83,27 +80,27 @@ class MessageStream(Reading):
             turn.end(self._prompt_id)
 
     def _start(self) -> None:
-        client, prompt, options = self._client, self._prompt, self._options
-        if self._session_id is None:
-            self._session_id = client._drive(new_session(prompt), options)
-        self._turn = take_turn(prompt, self._session_id)
-        answer = self._answer = prompt.answer(self._session_id)
+        connections, options = self._connections, self._options
+        begun = drive(begin(self._prompt, self._session_id), connections, options)
+        prompt, session_id = self._prompt, self._session_id = begun
+        self._turn = take_turn(prompt, session_id)
+        answer = self._answer = prompt.answer(session_id)
         try:
-            begun = client._drive(open_stream(prompt, self._session_id, answer), options, self._open)
+            first = drive(open_stream(prompt, session_id, answer), connections, options, self._open)
         except CustomGPTError as error:
             self._recover(error, answer)
             return
         self._event_at = self._taken_at = self._clock()
-        if isinstance(begun, Message):
-            self._ready.extend(answer.complete(begun))
+        if isinstance(first, Message):
+            self._ready.extend(answer.complete(first))
             self._end_turn()
         else:
-            self._read(answer, begun)
+            self._read(answer, first)
 
     def _open(self, send: Send) -> Response:
         """Perform the one streamed `Send`: an event stream stays open, anything else is read whole."""
         options = self._options
-        response = self._client._connections.open(send, options)
+        response = self._connections.open(send, options)
         reader, parts, kind = Reader(response, options), list[bytes](), ""
         try:
             if not 200 <= response.status_code < 300:
@@ -162,7 +159,7 @@ class MessageStream(Reading):
         try:
             if not self._closed and is_recoverable(error) and self._turn is not None:
                 flow = recover(self._prompt, self.session_id, self._turn.seen, error, retries=answer.retries)
-                found = self._client._drive(flow, self._options)
+                found = drive(flow, self._connections, self._options)
             if found is None:
                 answer.failure = error
                 raise error

@@ -7,19 +7,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from threading import Thread
-from typing import TypeVar
-
-T = TypeVar("T")
 
 
-def together(job: Callable[[int], T], items: Sequence[int], *, at_once: int, seconds: float) -> dict[int, T]:
-    """Give what `job` makes of each of `items` within `seconds` for all of them; what is late is left out.
+def together(job: Callable[[int], None], items: Sequence[int], *, at_once: int, seconds: float) -> None:
+    """Run `job` for each of `items`, and return when all are done or `seconds` have passed.
 
-    Raises what a job raised. The threads are daemonic, other than an executor's: one that hangs (in a look-up
+    Raises what a job raised. The threads are daemonic, unlike an executor's: one that hangs (in a look-up
     of a host name, say) keeps neither the caller waiting nor the interpreter from ending.
     """
-    results: dict[int, Future[T]] = {item: Future() for item in items}
-    waiting = deque(results.items())
+    results: list[Future[None]] = [Future() for _ in items]
+    waiting = deque(zip(items, results, strict=True))
 
     def work() -> None:
         while True:
@@ -28,7 +25,8 @@ def together(job: Callable[[int], T], items: Sequence[int], *, at_once: int, sec
             except IndexError:
                 return
             try:
-                result.set_result(job(item))
+                job(item)
+                result.set_result(None)
             except BaseException as error:  # it is raised where the results are collected
                 result.set_exception(error)
 
@@ -36,7 +34,8 @@ def together(job: Callable[[int], T], items: Sequence[int], *, at_once: int, sec
         context = contextvars.copy_context()
         Thread(target=context.run, args=(work,), name=f"customgpt-citations-{number}", daemon=True).start()
     try:
-        wait(results.values(), seconds)
+        done, _ = wait(results, seconds)
     finally:
         waiting.clear()
-    return {item: result.result() for item, result in results.items() if result.done()}
+    for result in done:
+        result.result()

@@ -7,9 +7,9 @@ of every POST here is multipart, so that is what is sent, with or without a file
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from customgpt_transport._wire.http import Request, Response, request
+from customgpt_transport._wire.http import Order, Request, Response, list_request, request
 from customgpt_transport._wire.multipart import FieldValue, MultipartBody, Progress, Upload
 from customgpt_transport._wire.problems import read_data
 from customgpt_transport._wire.values import (
@@ -27,7 +27,7 @@ from customgpt_transport.models import Agent, AgentSettings, AgentStats
 
 NAME_CHARACTERS = 255
 
-SettingValue: TypeAlias = "str | int | bool | list[str] | tuple[str, ...] | None"
+SettingValue: TypeAlias = str | int | bool | list[str] | tuple[str, ...] | None
 
 _AGENT = "/projects/{project_id}"
 
@@ -77,13 +77,9 @@ def create(
     )
 
 
-def list_page(page: int, *, order: Literal["asc", "desc"], order_by: str, name: str | None) -> Request:
+def list_page(page: int, *, order: Order, order_by: str, name: str | None) -> Request:
     """Ask for one page of the agents; answered with `parse_agents`."""
-    if order not in ("asc", "desc"):
-        raise ConfigurationError(f"order={order!r} must be 'asc' or 'desc'")
-    return request(
-        "GET", "/projects", query={"page": page, "order": order, "orderBy": order_by, "name": name}
-    )
+    return list_request("/projects", {}, page, order, orderBy=order_by, name=name)
 
 
 def get(project_id: int) -> Request:
@@ -91,8 +87,17 @@ def get(project_id: int) -> Request:
     return request("GET", _AGENT, {"project_id": project_id})
 
 
-def update(project_id: int, fields: Mapping[str, FieldValue]) -> Request:
-    """Change an agent; answered with `parse_agent`."""
+def update(
+    project_id: int, *, name: str | None, is_shared: bool | None, are_licenses_allowed: bool | None
+) -> Request:
+    """Change what is not None of an agent; answered with `parse_agent`."""
+    if name is None and is_shared is None and are_licenses_allowed is None:
+        raise ConfigurationError("nothing to update: give name=... or another field")
+    fields: dict[str, FieldValue] = {
+        "project_name": name if name is None else checked_name(name),
+        "is_shared": is_shared,
+        "are_licenses_allowed": are_licenses_allowed,
+    }
     return request("POST", _AGENT, {"project_id": project_id}, body=MultipartBody(fields))
 
 

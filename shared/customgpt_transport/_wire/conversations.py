@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from customgpt_transport._wire.http import PathValue, Request, Response, request
+from customgpt_transport._wire.http import Order, PathValue, Request, Response, list_request, request
 from customgpt_transport._wire.problems import read_data
 from customgpt_transport._wire.values import Paginated, Record, integer, paginated, text, timestamp
 from customgpt_transport.errors import ConfigurationError
@@ -21,13 +21,9 @@ def create(project_id: int, name: str | None) -> Request:
     return request("POST", _ALL, {"project_id": project_id}, json={"name": _name(name or "Conversation")})
 
 
-def list_page(project_id: int, page: int, *, order: str, name: str | None) -> Request:
+def list_page(project_id: int, page: int, *, order: Order, name: str | None) -> Request:
     """Ask for one page of the conversations; answered with `parse_conversations`."""
-    if order not in ("asc", "desc"):
-        raise ConfigurationError(f"order={order!r} must be 'asc' or 'desc'.")
-    return request(
-        "GET", _ALL, {"project_id": project_id}, query={"page": page, "order": order, "name": name}
-    )
+    return list_request(_ALL, {"project_id": project_id}, page, order, name=name)
 
 
 def rename(project_id: int, session_id: str, name: str) -> Request:

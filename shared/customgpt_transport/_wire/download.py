@@ -11,10 +11,10 @@ from typing import BinaryIO, TypeAlias
 from customgpt_transport._wire.http import Sink
 from customgpt_transport.errors import ConfigurationError
 
-Received: TypeAlias = Callable[[int, "int | None"], None]
+Received: TypeAlias = Callable[[int, int | None], None]
 """Called with the bytes received so far, and in all (None when the service did not say)."""
 
-Target: TypeAlias = "str | os.PathLike[str] | BinaryIO"
+Target: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 
 def open_target(to: Target, on_progress: Received | None = None) -> Sink:

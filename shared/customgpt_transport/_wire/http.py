@@ -25,6 +25,7 @@ makes, uploads or starts something each time (agents, sources, replicate, reinde
 
 PathValue: TypeAlias = str | int
 QueryValue: TypeAlias = str | int | bool | None
+Order: TypeAlias = Literal["asc", "desc"]
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _UNFIT = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -150,6 +151,15 @@ def request(
         stream=stream,
         save_to=save_to,
     )
+
+
+def list_request(
+    template: str, values: Mapping[str, PathValue], page: int, order: Order, **filters: QueryValue
+) -> Request:
+    """Return the `Request` for one page of a list. Raises `ConfigurationError` for an unknown order."""
+    if order not in ("asc", "desc"):
+        raise ConfigurationError(f"order={order!r} must be 'asc' or 'desc'.")
+    return request("GET", template, values, query={"page": page, "order": order, **filters})
 
 
 def path_segment(name: str, value: PathValue) -> str:

@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from customgpt_transport._wire.http import Body, PathValue, QueryValue, Request, Response, request
+from customgpt_transport._wire.http import (
+    Body,
+    Order,
+    PathValue,
+    QueryValue,
+    Request,
+    Response,
+    list_request,
+    request,
+)
 from customgpt_transport._wire.problems import not_documented, read_data, read_object
 from customgpt_transport._wire.values import (
     Paginated,
@@ -62,13 +71,9 @@ def send(
     )
 
 
-def list_page(project_id: int, session_id: str, page: int, *, order: str) -> Request:
+def list_page(project_id: int, session_id: str, page: int, *, order: Order) -> Request:
     """Ask for one page of a conversation's messages; answered with `parse_messages`."""
-    if order not in ("asc", "desc"):
-        raise ConfigurationError(f"order={order!r} must be 'asc' or 'desc'.")
-    values: dict[str, PathValue] = {"project_id": project_id, "session_id": session_id}
-    query: dict[str, QueryValue] = {"page": page, "order": order}
-    return request("GET", _ALL, values, query=query)
+    return list_request(_ALL, {"project_id": project_id, "session_id": session_id}, page, order)
 
 
 def get(project_id: int, session_id: str, prompt_id: int) -> Request:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import EllipsisType
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
-from customgpt_transport._wire.http import Request, Response, Sink, request
+from customgpt_transport._wire.http import Order, QueryValue, Request, Response, Sink, list_request, request
 from customgpt_transport._wire.problems import read_data
 from customgpt_transport._wire.values import Paginated, Record, boolean, integer, paginated, text, timestamp
 from customgpt_transport.errors import ConfigurationError
@@ -17,13 +17,14 @@ from customgpt_transport.models import Page, PageMetadata
 
 Status: TypeAlias = Literal["all", "ok", "failed", "n/a", "queued", "limited"]
 
-MetadataText: TypeAlias = "str | EllipsisType | None"
+MetadataText: TypeAlias = str | EllipsisType | None
 """New text for a field; None clears it, `...` leaves it as it is."""
 
 METADATA_CHARACTERS = {"title": 255, "url": 2000, "description": 500, "image": 2000}
 
-_STATUSES = ("all", "ok", "failed", "n/a", "queued", "limited")
-_PAGE = "/projects/{project_id}/pages/{page_id}"
+_STATUSES = get_args(Status)
+_PAGES = "/projects/{project_id}/pages"
+_PAGE = _PAGES + "/{page_id}"
 
 
 def list_page(
@@ -31,26 +32,18 @@ def list_page(
     page: int,
     *,
     limit: int | None,
-    order: Literal["asc", "desc"],
-    crawl_status: Status | None,
-    index_status: Status | None,
+    order: Order = "desc",
+    crawl_status: Status | None = None,
+    index_status: Status | None = None,
 ) -> Request:
     """Ask for one page of the pages, by id; answered with `parse_pages`."""
-    if order not in ("asc", "desc"):
-        raise ConfigurationError(f"order={order!r} must be 'asc' or 'desc'")
     if limit is not None and limit < 1:
         raise ConfigurationError(f"limit={limit} must be at least 1: it is the number of rows a request gets")
-    for name, status in (("crawl_status", crawl_status), ("index_status", index_status)):
+    filters: dict[str, QueryValue] = {"crawl_status": crawl_status, "index_status": index_status}
+    for name, status in filters.items():
         if status is not None and status not in _STATUSES:
             raise ConfigurationError(f"{name}={status!r} must be one of {', '.join(_STATUSES)}")
-    query = {
-        "page": page,
-        "limit": limit,
-        "order": order,
-        "crawl_status": crawl_status,
-        "index_status": index_status,
-    }
-    return request("GET", "/projects/{project_id}/pages", {"project_id": project_id}, query=query)
+    return list_request(_PAGES, {"project_id": project_id}, page, order, limit=limit, **filters)
 
 
 def delete(project_id: int, page_id: int) -> Request:

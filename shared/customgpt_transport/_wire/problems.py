@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from customgpt_transport._wire.http import Response
+from customgpt_transport._wire.values import boolean
 from customgpt_transport.errors import (
     AnswerFailed,
     APIError,
@@ -248,3 +249,15 @@ def not_documented(response: Response) -> ProtocolError:
         f"The service answered {response.status} with {what}. Check that base_url is the API's address.",
         excerpt=response.text,
     )
+
+
+def parse_done(response: Response) -> None:
+    """Return if it was done; raise `APIError` for a refusal, `ProtocolError` for a success denying it."""
+    data = read_data(response)
+    if isinstance(data, Mapping):
+        for word in ("deleted", "updated"):
+            if boolean(data.get(word)) is False:
+                raise ProtocolError(
+                    f"The service answered {response.status}, yet says that nothing was {word}.",
+                    excerpt=response.text,
+                )

@@ -1,0 +1,33 @@
+"""`client.limits` and `client.user`."""
+
+from __future__ import annotations
+
+from customgpt_transport._api.calls import Colour, Resource, call
+from customgpt_transport._flows import Flow
+from customgpt_transport._flows.exchange import fetch
+from customgpt_transport._wire import account
+from customgpt_transport._wire.agents import checked_name
+from customgpt_transport.models import UsageLimits, User
+
+
+class LimitsResource(Resource[Colour]):
+    """What the account may use."""
+
+    @call
+    def get(self) -> Flow[UsageLimits]:
+        """Return what the account may use and has used: agents, storage, queries."""
+        return fetch(account.limits(), self._options, account.parse_limits)
+
+
+class UserResource(Resource[Colour]):
+    """Whose key this is."""
+
+    @call
+    def get(self) -> Flow[User]:
+        """Return the user. Raises `AuthenticationFailed` for an invalid key, so this checks a key."""
+        return fetch(account.user(), self._options, account.parse_user)
+
+    @call
+    def update(self, name: str) -> Flow[User]:
+        """Change the user's name and return the user."""
+        return fetch(account.update_user(checked_name(name)), self._options, account.parse_user)
