@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from customgpt_emulator.journal.entries import Entry as Entry
     from customgpt_emulator.journal.entries import Journal as Journal
     from customgpt_emulator.journal.verdict import Verdict as Verdict
+    from customgpt_emulator.state.facts import read_facts as read_facts
     from customgpt_emulator.state.switches import Switches as Switches
 
-__all__ = ["Emulator", "Entry", "Journal", "Switches", "Verdict"]
+__all__ = ["Emulator", "Entry", "Journal", "Switches", "Verdict", "read_facts"]
 
 _HOMES = {
     "Emulator": "customgpt_emulator.emulator",
@@ -19,6 +20,7 @@ _HOMES = {
     "Journal": "customgpt_emulator.journal.entries",
     "Switches": "customgpt_emulator.state.switches",
     "Verdict": "customgpt_emulator.journal.verdict",
+    "read_facts": "customgpt_emulator.state.facts",
 }
 
 

@@ -29,6 +29,7 @@ from customgpt_emulator.serving.listener import Listener
 from customgpt_emulator.serving.pacing import Pacing
 from customgpt_emulator.serving.quotas import Quotas
 from customgpt_emulator.state.clock import Clock
+from customgpt_emulator.state.facts import read_facts
 from customgpt_emulator.state.store import Store
 from customgpt_emulator.state.switches import Switches
 
@@ -55,7 +56,9 @@ class Emulator:
     `requests_per_minute`, `credits`, `concurrent_prompts`: limits; `quotas` changes them later.
     `time_to_first_token` (seconds), `tokens_per_second`, `jitter` (a share): how fast answers come; `pacing`
     changes it later.
-    `switches`: behaviour where the service is unknown. `progress`: called with (done, of all) while indexing.
+    `switches`: behaviour where the service is unknown. `facts`: a file of `customgpt calibrate --save`, which
+    sets them as that service was seen to be (`ValueError` together with `switches`, and for a file that holds
+    no facts). `progress`: called with (done, of all) while indexing.
 
     `start` raises `FileNotFoundError` or `NotADirectoryError` for a missing folder and `OSError` for a port
     that is taken. Files that could not be read are listed in `skipped`.
@@ -73,6 +76,7 @@ class Emulator:
         control: bool | None = None,
         watch: bool = False,
         switches: Switches | None = None,
+        facts: str | os.PathLike[str] | None = None,
         requests_per_minute: int | None = None,
         credits: int | None = None,  # noqa: A002 - the vendor's word
         concurrent_prompts: int | None = None,
@@ -82,7 +86,11 @@ class Emulator:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.api_key = api_key or f"{secrets.randbelow(9000) + 1000}|{secrets.token_urlsafe(30)}"
-        self.switches = switches or Switches()
+        if switches is not None and facts is not None:
+            raise ValueError(
+                "Give switches or facts. Switches(**read_facts(FILE) | {...}) is both; the later one wins."
+            )
+        self.switches = switches or Switches(**({} if facts is None else read_facts(facts)))
         self.faults = Faults(seed=seed, endpoints=[route.name for route in ROUTES])
         self.journal = Journal(secret=self.api_key)
         self.pacing = Pacing(

@@ -18,15 +18,22 @@ if TYPE_CHECKING:
 __all__ = ["customgpt_emulator"]
 
 DOCUMENTS = "customgpt_documents"
+FACTS = "customgpt_facts"
 SAMPLE = Path(__file__).with_name("sample")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The ini option `customgpt_documents`."""
+    """The ini options `customgpt_documents` and `customgpt_facts`."""
     parser.addini(
         DOCUMENTS,
         "Folder of documents that the fixture customgpt_emulator answers from, relative to the ini file; "
         "a small sample unless given.",
+        default="",
+    )
+    parser.addini(
+        FACTS,
+        "File of `customgpt calibrate --save`, relative to the ini file: the emulator of the fixture "
+        "customgpt_emulator then behaves as that service was seen to behave.",
         default="",
     )
 
@@ -48,14 +55,18 @@ def customgpt_emulator(
 
     During the test `CUSTOMGPT_API_KEY`, `CUSTOMGPT_BASE_URL` and `CUSTOMGPT_PROJECT_ID` lead to it. It
     answers from the folder that the marker or else the ini option `customgpt_documents` names, or from a
-    small sample.
+    small sample, and behaves as the service whose facts the ini option `customgpt_facts` names.
     """
     from customgpt_emulator.emulator import Emulator
 
     documents = _documents(request)
     state = _customgpt_index(documents)
     try:
-        with Emulator(documents, state=state) as emulator, pytest.MonkeyPatch.context() as patch:
+        try:
+            made = Emulator(documents, state=state, facts=_from_ini(request.config, FACTS))
+        except ValueError as error:
+            raise pytest.UsageError(f"the ini option {FACTS}: {error}") from error
+        with made as emulator, pytest.MonkeyPatch.context() as patch:
             patch.setenv("CUSTOMGPT_API_KEY", emulator.api_key)
             patch.setenv("CUSTOMGPT_BASE_URL", emulator.base_url)
             patch.setenv("CUSTOMGPT_PROJECT_ID", str(emulator.project_id))
@@ -89,12 +100,17 @@ def _documents(request: pytest.FixtureRequest) -> Path:
         if len(marker.args) != 1 or marker.kwargs:
             raise pytest.UsageError(f"write @pytest.mark.{DOCUMENTS}(path), with the folder's path alone")
         folder, said = Path(request.path.parent, marker.args[0]), "the marker"
-    elif request.config.getini(DOCUMENTS):
-        config = request.config
-        base = config.inipath.parent if config.inipath else config.rootpath
-        folder, said = Path(base, config.getini(DOCUMENTS)), "the ini option"
+    elif (named := _from_ini(request.config, DOCUMENTS)) is not None:
+        folder, said = named, "the ini option"
     else:
         return SAMPLE
     if not folder.is_dir():
         raise pytest.UsageError(f"{said} {DOCUMENTS} names {folder}, which is no folder")
     return folder.resolve()
+
+
+def _from_ini(config: pytest.Config, option: str) -> Path | None:
+    """Return the path that an ini option names, relative to the ini file; None when it names none."""
+    value = config.getini(option)
+    base = config.inipath.parent if config.inipath else config.rootpath
+    return Path(base, value) if value else None

@@ -186,6 +186,29 @@ class TestSwitches:
         assert raw.call("POST", "conversations", json={}).status_code == 422
         assert raw.call("POST", "conversations", json={"name": "x" * 256}).status_code == 422
 
+    @pytest.mark.parametrize(
+        ("filter_", "found"),
+        [
+            ("exact", {"Ticket 12": ["Ticket 12"], "ticket": [], "nothing": []}),
+            ("contains", {"Ticket 12": ["Ticket 12"], "ticket": ["Ticket 12"], "nothing": []}),
+            ("ignored", {name: ["Other", "Ticket 12"] for name in ("Ticket 12", "ticket", "nothing")}),
+        ],
+    )
+    def test_conversations_are_filtered_by_name_in_three_ways(self, raw: Raw, filter_: Any, found: Any):
+        raw.session("Ticket 12")
+        raw.session("Other")
+        raw.emulator.switches.name_filter = filter_
+        for name, names in found.items():
+            rows = data(raw.call("GET", "conversations", params={"name": name}))["data"]
+            assert [row["name"] for row in rows] == names
+
+    def test_external_ids_may_not_come_back(self, raw: Raw):
+        session = raw.session()
+        raw.emulator.switches.external_id_echo = False
+        sent = data(raw.send("Aurora", session, params={"external_id": "mine"}))
+        (listed,) = data(raw.call("GET", f"conversations/{session}/messages"))["messages"]["data"]
+        assert [sent["metadata"]["external_id"], listed["metadata"]["external_id"]] == [None, None]
+
     @pytest.mark.parametrize("kind", ["int", "float_string", "null"])
     def test_citations_come_in_three_forms(self, raw: Raw, kind: Any):
         raw.emulator.switches.citation_type = kind

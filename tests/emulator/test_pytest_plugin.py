@@ -161,3 +161,17 @@ def test_a_run_that_does_not_use_it_loads_nothing_for_it(pytester: pytest.Pytest
     assert "customgpt_emulator.pytest_plugin" in done.stdout.split()
     heavy = {"aiohttp", "sqlite3", "asyncio", "click", "rich", "customgpt_emulator.emulator"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_the_ini_option_customgpt_facts_makes_it_behave_as_a_service_was_seen_to(pytester: pytest.Pytester):
+    pytester.makepyfile("""
+        def test_seven_keys(customgpt_emulator):
+            assert customgpt_emulator.switches.stats_keys == 7
+    """)
+    pytester.makeini("[pytest]\ncustomgpt_facts = seen.json\n")
+    pytester.path.joinpath("seen.json").write_text('{"facts": {"stats_keys": 7, "strict_name": null}}')
+    run(pytester).assert_outcomes(passed=1)
+    pytester.path.joinpath("seen.json").write_text('{"facts": {"stats_keys": 9}}')
+    refused = run(pytester)
+    refused.assert_outcomes(errors=1)
+    refused.stdout.fnmatch_lines(["*the ini option customgpt_facts: *seen.json: stats_keys must be 7 or 8*"])

@@ -16,6 +16,7 @@ from customgpt_emulator.cli.options import SWITCHES, parse_fault_option, parse_s
 from customgpt_emulator.cli.screen import Screen
 from customgpt_emulator.emulator import Emulator
 from customgpt_emulator.faults.parse import order_fault
+from customgpt_emulator.state.facts import read_facts
 from customgpt_emulator.state.switches import Switches
 
 __all__ = ["command"]
@@ -60,6 +61,13 @@ __all__ = ["command"]
     "--verdict", is_flag=True, help="At the end, say what clients did wrong; exit with 1 if any did."
 )
 @click.option(
+    "--facts",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Behave as a service was seen to behave: a file of `customgpt calibrate --save`. "
+    "--switch wins over it.",
+)
+@click.option(
     "--switch",
     "switches",
     type=parse_switch,
@@ -81,6 +89,7 @@ def command(
         screen.indexing(done, total)
 
     try:
+        seen = read_facts(given["facts"]) if given["facts"] else {}
         emulator = Emulator(
             documents,
             host=host,
@@ -96,7 +105,7 @@ def command(
             time_to_first_token=given["ttft"],
             tokens_per_second=given["tps"],
             jitter=given["jitter"],
-            switches=Switches(**dict(given["switches"])),
+            switches=Switches(**seen | dict(given["switches"])),
             progress=progress,
         )
     except ValueError as error:

@@ -14,12 +14,13 @@ LONGEST_NAME = 255
 
 
 async def list_conversations(call: Call) -> web.StreamResponse:
-    """Newest first; `name` filters by a part of the name. None is anonymous: all belong to the one user."""
+    """Newest first; `name` filters as the switch `name_filter` says. All are the one user's."""
     agent = call.agent()
-    name = call.request.query.get("name", "")
+    name, how = call.request.query.get("name", ""), call.context.switches.name_filter
     where, values = "project_id = ?", [agent["id"]]
-    if name:
-        where, values = "project_id = ? AND instr(lower(name), lower(?)) > 0", [agent["id"], name]
+    if name and how != "ignored":
+        where += " AND name = ?" if how == "exact" else " AND instr(lower(name), lower(?)) > 0"
+        values.append(name)
     if call.request.query.get("userFilter") == "anonymous":
         where += " AND 0"
     by = "created_at" if call.request.query.get("orderBy") == "created_at" else "id"

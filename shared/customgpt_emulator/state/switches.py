@@ -28,6 +28,12 @@ class Switches:
     strict_name: bool = False
     """True: a conversation without a name is refused with 422."""
 
+    name_filter: Literal["exact", "contains", "ignored"] = "contains"
+    """`name` in the list of conversations: the whole name, a part of it in any case, or without effect."""
+
+    external_id_echo: bool = True
+    """Messages tell the `external_id` that they were sent with, as documented; False: null instead."""
+
     citation_type: Literal["int", "float_string", "null"] = "int"
     """`citations` as `[12]`, as `["12.0"]` (captured 2023), or always null."""
 

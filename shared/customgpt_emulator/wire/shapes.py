@@ -161,7 +161,7 @@ class Shapes:
             "metadata": {
                 "user_ip": row["user_ip"],
                 "user_agent": row["user_agent"],
-                "external_id": row["external_id"],
+                "external_id": row["external_id"] if self.switches.external_id_echo else None,
                 "request_source": row["request_source"],
             },
             "response_feedback": feedback,

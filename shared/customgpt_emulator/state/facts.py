@@ -1,0 +1,44 @@
+"""What was seen of a service, as a file that `customgpt calibrate --save` writes and the emulator follows."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from customgpt_emulator.state.switches import Switches
+
+__all__ = ["read_facts"]
+
+
+def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the switches that a file of facts settles, by name; what was not seen is left out.
+
+    Raises `ValueError` in one sentence: no such file, no facts in it, a switch that this emulator does not
+    have or a value that the switch does not take.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"The facts in {path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ValueError(f"{path} is no file of facts: it is not JSON ({error}).") from error
+    facts = found.get("facts") if isinstance(found, dict) else None
+    if not isinstance(facts, dict):
+        raise ValueError(
+            f'{path} is no file of facts: it has no "facts". `customgpt calibrate --save FILE` writes one.'
+        )
+    known = {field.name for field in fields(Switches)}
+    unknown = sorted(set(facts) - known)
+    if unknown:
+        raise ValueError(
+            f"{path} tells of {', '.join(unknown)}, which this version of the emulator has no switch for."
+        )
+    settled = {name: value for name, value in facts.items() if value is not None}
+    try:
+        Switches(**settled)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    return settled
