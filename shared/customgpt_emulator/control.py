@@ -21,33 +21,25 @@ import asyncio
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from customgpt_emulator.faults import Order
+from customgpt_emulator.faults import Faults, Order
 from customgpt_emulator.faults.parse import order_fault, verbs
-from customgpt_emulator.journal.verdict import judge_now
-from customgpt_emulator.serving.context import CONTEXT, Context
-from customgpt_emulator.serving.keys import has_key
+from customgpt_emulator.serving.context import Context, judge_now
 from customgpt_emulator.wire.bodies import is_deep, is_true
 from customgpt_emulator.wire.errors import ApiError, unauthenticated
 
-__all__ = ["Control", "add_control", "is_loopback"]
+__all__ = ["Control", "is_loopback"]
 
 PREFIX = "/_emulator"
+CLOSED = (
+    "The controls are closed, as others may reach this address: open them with control=True or --control."
+)
 SHOWN = 100  # requests in one answer unless asked otherwise
 Handler = Callable[[web.Request], Awaitable[Any]]
-
-
-@dataclass(frozen=True)
-class Control:
-    """What the controls need besides the context."""
-
-    allowed: bool
-    """Whether they are open at all."""
-    reset: Callable[[], Awaitable[None]]
 
 
 def is_loopback(host: str) -> bool:
@@ -58,57 +50,128 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def add_control(app: web.Application, control: Control) -> None:
-    """Add the routes of the controls."""
+class Control:
+    """The controls of one emulator. `allowed` says whether they are open; `reset` starts everything anew."""
 
-    async def reset(request: web.Request) -> dict[str, Any]:
-        await control.reset()
+    def __init__(
+        self, context: Context, faults: Faults, *, allowed: bool, reset: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._context = context
+        self._faults = faults
+        self._allowed = allowed
+        self._start_anew = reset
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes of the controls."""
+        routes: tuple[tuple[str, str, Handler], ...] = (
+            ("GET", "", self._overview),
+            ("POST", "/faults/{verb}", self._order),
+            ("GET", "/faults", self._orders),
+            ("DELETE", "/faults", self._clear),
+            ("POST", "/release", self._release),
+            ("GET", "/journal", self._journal),
+            ("GET", "/verdict", self._verdict),
+            ("GET", "/quotas", self._quotas),
+            ("PUT", "/quotas", self._quotas),
+            ("GET", "/pacing", self._pacing),
+            ("PUT", "/pacing", self._pacing),
+            ("POST", "/reset", self._reset),
+        )
+        for method, path, handler in routes:
+            app.router.add_route(method, PREFIX + path, self._guarded(handler))
+
+    def _guarded(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            with self._context.connections.of(request).held():
+                response = await self._answer(request, handler)
+                await response.prepare(request)
+                await response.write_eof()
+            return response
+
+        return handle
+
+    async def _answer(self, request: web.Request, handler: Handler) -> web.Response:
+        try:
+            if not self._context.admits(request):
+                raise unauthenticated()
+            if not self._allowed:
+                raise ApiError(403, CLOSED)
+            data = await handler(request)
+        except ApiError as error:
+            return web.json_response(error.body(request.path), status=error.status)
+        except ValueError as error:
+            return web.json_response(ApiError(422, str(error)).body(request.path), status=422)
+        status = 201 if "verb" in request.match_info else 200
+        return web.json_response({"status": "success", "data": data}, status=status)
+
+    async def _overview(self, request: web.Request) -> dict[str, Any]:
+        context = self._context
+        return {
+            "faults": verbs(),
+            "pending": await self._orders(request),
+            "quotas": context.quotas.as_dict(),
+            "pacing": context.pacing.as_dict(),
+            "requests": len(context.journal),
+            "dropped": context.journal.dropped,
+            "open_connections": context.connections.open,
+        }
+
+    async def _order(self, request: web.Request) -> dict[str, Any]:
+        arguments, verb = await _arguments(request), request.match_info["verb"]
+        # In a thread, as any caller's: `refuse` waits for the loop to close the port.
+        made = await asyncio.to_thread(order_fault, self._faults, verb, arguments)
+        return _shown(made) if isinstance(made, Order) else {"verb": verb}
+
+    async def _orders(self, request: web.Request) -> list[dict[str, Any]]:
+        return [_shown(order) for order in self._faults.pending]
+
+    async def _clear(self, request: web.Request) -> list[dict[str, Any]]:
+        self._faults.clear()
+        return await self._orders(request)
+
+    async def _release(self, request: web.Request) -> dict[str, Any]:
+        self._faults.release()
+        return {"released": True}
+
+    async def _reset(self, request: web.Request) -> dict[str, Any]:
+        await self._start_anew()
         return {"reset": True}
 
-    routes: tuple[tuple[str, str, Handler], ...] = (
-        ("GET", "", _overview),
-        ("POST", "/faults/{verb}", _order),
-        ("GET", "/faults", _orders),
-        ("DELETE", "/faults", _clear),
-        ("POST", "/release", _release),
-        ("GET", "/journal", _journal),
-        ("GET", "/verdict", _verdict),
-        ("GET", "/quotas", _quotas),
-        ("PUT", "/quotas", _quotas),
-        ("GET", "/pacing", _pacing),
-        ("PUT", "/pacing", _pacing),
-        ("POST", "/reset", reset),
-    )
-    for method, path, handler in routes:
-        app.router.add_route(method, PREFIX + path, _guarded(handler, control))
+    async def _journal(self, request: web.Request) -> dict[str, Any]:
+        query, journal = dict(request.query), self._context.journal
+        limit, status = query.pop("limit", str(SHOWN)), query.pop("status", None)
+        if not limit.isdecimal() or (status is not None and not status.isdecimal()):
+            raise ValueError("limit and status must be whole numbers.")
+        known = ("endpoint", "method", "path", "session_id", "fault")
+        for name in query:
+            if name not in known:
+                raise ValueError(
+                    f"the journal is not searched by {name!r}; it is by {', '.join(known)}, status."
+                )
+        found = journal.entries(status=int(status) if status else None, **query)
+        newest = found[-int(limit) :] if int(limit) else []
+        return {
+            "requests": [entry.as_dict() for entry in newest],
+            "found": len(found),
+            "kept": len(journal),
+            "dropped": journal.dropped,
+        }
 
+    async def _verdict(self, request: web.Request) -> dict[str, Any]:
+        closed, context = is_true(request.query.get("clients_closed")), self._context
+        judge = partial(judge_now, context.journal, context.connections, clients_closed=closed)
+        verdict = await asyncio.to_thread(judge)
+        return {**verdict.as_dict(), "report": str(verdict)}
 
-def _guarded(handler: Handler, control: Control) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def handle(request: web.Request) -> web.Response:
-        context = request.app[CONTEXT]
-        with context.connections.of(request).held():
-            response = await _answer(request, handler, context.api_key, control.allowed)
-            await response.prepare(request)
-            await response.write_eof()
-        return response
+    async def _quotas(self, request: web.Request) -> dict[str, int | None]:
+        quotas = self._context.quotas
+        quotas.change(**await _arguments(request))
+        return quotas.as_dict()
 
-    return handle
-
-
-async def _answer(request: web.Request, handler: Handler, api_key: str, allowed: bool) -> web.Response:
-    try:
-        if not has_key(request, api_key):
-            raise unauthenticated()
-        if not allowed:
-            text = "The controls are closed, as others may reach this address: open them with control=True"
-            raise ApiError(403, f"{text} or --control.")
-        data = await handler(request)
-    except ApiError as error:
-        return web.json_response(error.body(request.path), status=error.status)
-    except ValueError as error:
-        return web.json_response(ApiError(422, str(error)).body(request.path), status=422)
-    status = 201 if "verb" in request.match_info else 200
-    return web.json_response({"status": "success", "data": data}, status=status)
+    async def _pacing(self, request: web.Request) -> dict[str, float | None]:
+        pacing = self._context.pacing
+        pacing.change(**await _arguments(request))
+        return pacing.as_dict()
 
 
 async def _arguments(request: web.Request) -> dict[str, Any]:
@@ -122,83 +185,5 @@ async def _arguments(request: web.Request) -> dict[str, Any]:
     return arguments
 
 
-def _context(request: web.Request) -> Context:
-    return request.app[CONTEXT]
-
-
-async def _overview(request: web.Request) -> dict[str, Any]:
-    context = _context(request)
-    return {
-        "faults": verbs(),
-        "pending": await _orders(request),
-        "quotas": context.quotas.as_dict(),
-        "pacing": context.pacing.as_dict(),
-        "requests": len(context.journal),
-        "dropped": context.journal.dropped,
-        "open_connections": context.connections.open,
-    }
-
-
-async def _order(request: web.Request) -> dict[str, Any]:
-    arguments = await _arguments(request)
-    # In a thread, as any caller's: `refuse` waits for the loop to close the port.
-    made = await asyncio.to_thread(
-        order_fault, _context(request).faults, request.match_info["verb"], arguments
-    )
-    return _shown(made) if isinstance(made, Order) else {"verb": request.match_info["verb"]}
-
-
-async def _orders(request: web.Request) -> list[dict[str, Any]]:
-    return [_shown(order) for order in _context(request).faults.pending]
-
-
 def _shown(order: Order) -> dict[str, Any]:
     return {"verb": order.verb, "times": order.times, "played": order.played, "chance": order.chance}
-
-
-async def _clear(request: web.Request) -> list[dict[str, Any]]:
-    _context(request).faults.clear()
-    return await _orders(request)
-
-
-async def _release(request: web.Request) -> dict[str, Any]:
-    _context(request).faults.release()
-    return {"released": True}
-
-
-async def _journal(request: web.Request) -> dict[str, Any]:
-    query, journal = dict(request.query), _context(request).journal
-    limit, status = query.pop("limit", str(SHOWN)), query.pop("status", None)
-    if not limit.isdecimal() or (status is not None and not status.isdecimal()):
-        raise ValueError("limit and status must be whole numbers.")
-    known = ("endpoint", "method", "path", "session_id", "fault")
-    for name in query:
-        if name not in known:
-            raise ValueError(f"the journal is not searched by {name!r}; it is by {', '.join(known)}, status.")
-    found = journal.entries(status=int(status) if status else None, **query)
-    newest = found[-int(limit) :] if int(limit) else []
-    return {
-        "requests": [entry.as_dict() for entry in newest],
-        "found": len(found),
-        "kept": len(journal),
-        "dropped": journal.dropped,
-    }
-
-
-async def _verdict(request: web.Request) -> dict[str, Any]:
-    context = _context(request)
-    closed = is_true(request.query.get("clients_closed"))
-    verdict = await asyncio.to_thread(judge_now, context.journal, context.connections, clients_closed=closed)
-    return {**verdict.as_dict(), "report": str(verdict)}
-
-
-async def _quotas(request: web.Request) -> dict[str, int | None]:
-    quotas = _context(request).quotas
-    quotas.change(**await _arguments(request))
-    return quotas.as_dict()
-
-
-async def _pacing(request: web.Request) -> dict[str, float | None]:
-    pacing = _context(request).pacing
-    pacing.change(**await _arguments(request))
-    return pacing.as_dict()

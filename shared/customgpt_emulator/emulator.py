@@ -8,6 +8,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -16,7 +17,7 @@ from aiohttp import web
 from customgpt_emulator.control import Control, is_loopback
 from customgpt_emulator.faults import Faults
 from customgpt_emulator.journal.entries import Journal
-from customgpt_emulator.journal.verdict import Verdict, judge_now
+from customgpt_emulator.journal.verdict import Verdict
 from customgpt_emulator.knowledge.folder import Folder, Skipped, sync
 from customgpt_emulator.knowledge.library import Library
 from customgpt_emulator.knowledge.watching import Watcher
@@ -24,7 +25,7 @@ from customgpt_emulator.page.guard import page_key
 from customgpt_emulator.routes import ROUTES
 from customgpt_emulator.server import make_app
 from customgpt_emulator.serving.connections import Connections
-from customgpt_emulator.serving.context import Context
+from customgpt_emulator.serving.context import Context, judge_now
 from customgpt_emulator.serving.listener import Listener
 from customgpt_emulator.serving.pacing import Pacing
 from customgpt_emulator.serving.quotas import Quotas
@@ -230,7 +231,6 @@ class Emulator:
                 Library(store),
                 self._clock,
                 self.switches,
-                self.faults,
                 self.journal,
                 self.pacing,
                 self.quotas,
@@ -240,7 +240,7 @@ class Emulator:
             watcher = self._watcher(self._context)
             self._index(self._context)
             runner = web.AppRunner(
-                make_app(self._context, self._controls(self._context)),
+                make_app(self._context, self.faults, self._controls(self._context)),
                 handle_signals=False,
                 access_log=None,
                 shutdown_timeout=SHUTDOWN,
@@ -263,6 +263,7 @@ class Emulator:
                 self.faults.attach(None)
                 await listener.close()
                 await runner.cleanup()
+                self._context.withheld.reveal_all()
         finally:
             store.close()
 
@@ -286,11 +287,12 @@ class Emulator:
 
     def _controls(self, context: Context) -> Control:
         allowed = is_loopback(self._host) if self._control is None else self._control
-        return Control(allowed, lambda: self._reset(context))
+        return Control(context, self.faults, allowed=allowed, reset=partial(self._reset, context))
 
     async def _reset(self, context: Context) -> None:
         context.journal.clear()
-        context.faults.reset()
+        self.faults.reset()
+        context.withheld.forget()
         context.pacing.reset()
         context.quotas.reset()
         context.connections.clear()

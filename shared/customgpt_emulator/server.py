@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
-from customgpt_emulator.control import Control, add_control
+from customgpt_emulator.control import Control
+from customgpt_emulator.faults import Faults
 from customgpt_emulator.page.handlers import add_page
 from customgpt_emulator.routes import ROUTES
 from customgpt_emulator.routes.openapi import DOCUMENT
 from customgpt_emulator.serving.call import Call, Handler, Route
 from customgpt_emulator.serving.connections import Gone
 from customgpt_emulator.serving.context import CONTEXT, Context
-from customgpt_emulator.serving.keys import has_key
 from customgpt_emulator.serving.quotas import SHOWN
 from customgpt_emulator.wire.bodies import Body, read_body, without_surrogates
 from customgpt_emulator.wire.errors import ApiError, unauthenticated
@@ -27,16 +27,19 @@ SMALL_BODY = 64 * 1024  # read even from strangers
 LARGEST_BODY = 110 * 2**20  # files may have 100 MB each (vendor docs)
 
 
-def make_app(context: Context, control: Control) -> web.Application:
+FAULTS = web.AppKey("faults", Faults)
+
+
+def make_app(context: Context, faults: Faults, control: Control) -> web.Application:
     """The emulator as an aiohttp application."""
     app = web.Application(client_max_size=LARGEST_BODY)
-    app[CONTEXT] = context
+    app[CONTEXT], app[FAULTS] = context, faults
     for route in ROUTES:
         app.router.add_route(route.method, "/api/v1" + route.path, _gate(route), name=route.name)
     app.router.add_route(DOCUMENT.method, DOCUMENT.path, _gate(DOCUMENT), name=DOCUMENT.name)
     uncovered = _gate(None)
     app.on_response_prepare.append(_common_headers)
-    add_control(app, control)
+    control.add_to(app)
     add_page(app, uncovered)
     app.router.add_route("*", "/{rest:.*}", uncovered)
     app.on_shutdown.append(_end_all)
@@ -72,7 +75,7 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
     """Answer a request, whatever happens."""
     request, entry = call.request, call.entry
     try:
-        admitted = has_key(request, call.context.api_key)
+        admitted = call.context.admits(request)
         if admitted or (request.content_length or SMALL_BODY + 1) <= SMALL_BODY:
             call.body = await _body(request)
             call.context.journal.take_body(
@@ -83,7 +86,7 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
         response = await _misserve(call, handler)
     except Gone:
         # Nobody is there to hear more; aiohttp finds that out and closes.
-        return web.Response() if call.begun is None else call.begun
+        return call.out.response if call.out is not None and call.out.response.prepared else web.Response()
     except ApiError as error:
         response = call.refusal(error)
     except web.HTTPException as error:
@@ -111,22 +114,23 @@ async def _body(request: web.Request) -> Body:
 
 async def _misserve(call: Call, handler: Handler) -> web.StreamResponse:
     """Answer well, or with the fault that was ordered."""
-    faults = call.context.faults
-    faults.hidden.reveal(call)
-    with call.context.quotas.admitted(call):
-        call.fault = faults.take(call)
-        if call.fault is None:
+    context, faults, entry = call.context, call.request.app[FAULTS], call.entry
+    polls = entry.endpoint in ("messages.list", "messages.get")
+    context.withheld.reveal(context.clock.real(), polled=entry.session_id if polls else None)
+    with context.quotas.admitted(call):
+        fault = call.script = faults.take(entry.endpoint, streamed=call.flag("stream"))
+        if fault is None:
             return await handler(call)
-        call.entry.fault = call.fault.order.verb
+        entry.fault = fault.order.verb
         try:
-            return await call.fault.serve(call, handler)
+            return await fault.serve(call, handler)
         except ApiError:
-            if not call.fault.early:
-                faults.give_back(call.fault.order)
-                call.entry.fault = None
+            if not fault.early:
+                faults.give_back(fault.order)
+                entry.fault = None
             raise
         finally:
-            call.fault.settle(call)
+            fault.settle(call)
 
 
 async def _send(call: Call, response: web.StreamResponse) -> None:

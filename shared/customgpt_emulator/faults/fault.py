@@ -5,34 +5,17 @@ from __future__ import annotations
 import gzip
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import Any, NoReturn, TypedDict
 
 from aiohttp import web
 
+from customgpt_emulator.serving.call import Call, Handler
 from customgpt_emulator.serving.connections import Connection, Gone
-from customgpt_emulator.serving.writer import EventWriter
+from customgpt_emulator.serving.writer import EventWriter, Script
 
-if TYPE_CHECKING:
-    from customgpt_emulator.serving.call import Call, Handler
-
-__all__ = [
-    "Chunk",
-    "End",
-    "Fault",
-    "HangUp",
-    "Lossy",
-    "Order",
-    "Ordering",
-    "Pause",
-    "Raw",
-    "Reset",
-    "Silence",
-    "Step",
-    "checked",
-    "header",
-]
+__all__ = ["Fault", "Lossy", "Order", "Ordering", "checked", "end", "hang_up", "header", "reset"]
 
 COMPLETIONS = "completions.create"
 A_DAY = 86_400  # seconds
@@ -60,92 +43,30 @@ class Lossy(Ordering, total=False):
     """How many times the message list does not have it yet; or seconds, as `"1.5s"`."""
 
 
-# Steps: what is done with the connection, one after the other.
+# How an answer ends before its time.
 
 
-class Step(Protocol):
-    """Something to do with an answer's connection. Raises `Gone` when nothing can follow."""
-
-    async def take(self, out: EventWriter) -> None:
-        """Do it."""
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Bytes of the body, framed as HTTP wants it."""
-
-    data: bytes
-    counts: bool = True
-    """Whether it is an event of the answer, for the journal."""
-
-    async def take(self, out: EventWriter) -> None:
-        """Write a chunk."""
-        await out.write(self.data, counts=self.counts)
+async def end(out: EventWriter) -> NoReturn:
+    """End the body properly. Whatever the handler still has to send is not sent."""
+    await out.end()
+    raise Gone
 
 
-@dataclass(frozen=True)
-class Raw:
-    """Bytes as they are, outside of HTTP's framing."""
-
-    data: bytes
-
-    async def take(self, out: EventWriter) -> None:
-        """Write to the socket."""
-        out.connection.write(self.data)
+async def hang_up(out: EventWriter) -> NoReturn:
+    """Close the connection (FIN), the body left unfinished."""
+    out.connection.hang_up()
+    raise Gone
 
 
-@dataclass(frozen=True)
-class Pause:
-    """Silence for some seconds."""
-
-    seconds: float
-
-    async def take(self, out: EventWriter) -> None:
-        """Wait, unless the client leaves."""
-        await out.connection.pause(self.seconds)
-
-
-@dataclass(frozen=True)
-class Silence:
-    """Silence until the client leaves, or the order is released."""
-
-    order: Order
-
-    async def take(self, out: EventWriter) -> None:
-        """Wait."""
-        await self.order.hold(out.connection)
-
-
-class End:
-    """The proper end of the body."""
-
-    async def take(self, out: EventWriter) -> None:
-        """End it; whatever the handler still has to send is not sent."""
-        await out.end()
-        raise Gone
-
-
-class HangUp:
-    """The connection is closed (FIN), the body left unfinished."""
-
-    async def take(self, out: EventWriter) -> None:
-        """Close."""
-        out.connection.hang_up()
-        raise Gone
-
-
-class Reset:
-    """The connection is reset (RST)."""
-
-    async def take(self, out: EventWriter) -> None:
-        """Let what was written leave, then tear down."""
-        await out.connection.flush()
-        out.connection.reset()
-        raise Gone
+async def reset(out: EventWriter) -> NoReturn:
+    """Let what was written leave, then reset the connection (RST)."""
+    await out.connection.flush()
+    out.connection.reset()
+    raise Gone
 
 
 @dataclass
-class Fault:
+class Fault(Script):
     """One misbehaviour, made afresh for each request that meets it. As it stands it does nothing."""
 
     order: Order = field(init=False, repr=False)
@@ -162,8 +83,6 @@ class Fault:
     """It speaks the vendor's own form: no answer in OpenAI's form can meet it."""
     early = False
     """It acts before the request is looked at: it is played, whatever becomes of the request."""
-    mute = False
-    """Nothing that the handler sends is sent."""
 
     async def serve(self, call: Call, handler: Handler) -> web.StreamResponse:
         """Answer the request, badly."""
@@ -182,7 +101,7 @@ class Fault:
         pieces = [body[at : at + size] for at in range(0, len(body), size)]
         head = web.StreamResponse(status=response.status)
         head.headers["Content-Type"] = response.headers.get("Content-Type", "application/json")
-        out = EventWriter(call, head)
+        out = call.writer(head)
         await out.open(head.headers["Content-Type"])
         await out.send(pieces[:-1])
         await out.finish(pieces[-1:])
@@ -209,24 +128,7 @@ class Fault:
             call.context.store.take_back(call.stored)
             call.stored = None  # and so it costs nothing
         elif self.visible_after is not None:
-            call.context.faults.hidden.hide(call, call.stored, self.visible_after)
-
-    # A script, for streams and bodies alike.
-
-    def head(self, response: web.StreamResponse) -> None:
-        """Change status and headers."""
-
-    def before(self) -> Iterator[Step]:
-        """Before the first byte."""
-        return iter(())
-
-    def steps(self, index: int, frame: bytes, last: bool) -> Iterator[Step]:
-        """In place of event number `index` (from 0); `last` when it is the finish."""
-        yield Chunk(frame)
-
-    def after(self) -> Iterator[Step]:
-        """After the last event, before the end of the body."""
-        return iter(())
+            call.context.withheld.hide(call.stored, self.visible_after, call.context.clock.real())
 
 
 class Order:

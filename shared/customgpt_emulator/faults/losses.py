@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from customgpt_emulator.faults.fault import (
-    Chunk,
-    End,
-    Fault,
-    HangUp,
-    Lossy,
-    Order,
-    Ordering,
-    Pause,
-    Raw,
-    Reset,
-    Silence,
-    Step,
-    checked,
-)
+from customgpt_emulator.faults.fault import Fault, Lossy, Order, Ordering, end, hang_up, reset
 from customgpt_emulator.faults.orders import Orders
-from customgpt_emulator.serving.connections import Gone
+from customgpt_emulator.serving.call import Call, Handler
+from customgpt_emulator.serving.connections import Connection, Gone
+from customgpt_emulator.serving.writer import KEEP_ALIVE, EventWriter
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from customgpt_emulator.serving.call import Call, Handler
+__all__ = ["BreakOff", "LossVerbs"]
 
-__all__ = ["LossVerbs"]
-
-KEEP_ALIVE = b": keep-alive\n\n"
 OPENAI_HEAD = b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content"'
 
 
@@ -43,157 +28,149 @@ class BreakOff(Fault):
     """After some events, at the latest in place of the finish, something else comes than the rest."""
 
     events: int = 3
-    instead: tuple[Step, ...] = ()
+    instead: Callable[[EventWriter], Awaitable[None]] = end
     loses = True
 
-    def steps(self, index: int, frame: bytes, last: bool) -> Iterator[Step]:
-        """The event as long as there are to be some."""
+    async def event(self, out: EventWriter, index: int, frame: bytes, last: bool) -> None:
+        """Write the event, after the ending when it is due."""
         if index == self.events or (last and index < self.events):
-            yield from self.ending()
-        yield Chunk(frame)  # what was only held silent goes on
+            await self.ending(out)
+        await out.write(frame)  # what was only held silent goes on
 
-    def ending(self) -> Iterator[Step]:
-        """What comes instead."""
-        return iter(self.instead)
+    async def ending(self, out: EventWriter) -> None:
+        """Do what is done in place of the rest."""
+        await self.instead(out)
 
 
 @dataclass
-class CutInsideCharacter(BreakOff):
-    """Cut between the two bytes of an `é`."""
+class _CutInsideCharacter(BreakOff):
+    """The connection ends between the two bytes of an `é`, in the form that the answer has."""
 
-    def steps(self, index: int, frame: bytes, last: bool) -> Iterator[Step]:
-        """In the form that the answer has."""
+    async def event(self, out: EventWriter, index: int, frame: bytes, last: bool) -> None:
         self._native = frame.startswith(b"event: ")
-        yield from super().steps(index, frame, last)
+        await super().event(out, index, frame, last)
 
-    def ending(self) -> Iterator[Step]:
-        """Half a character, and the end of the connection."""
+    async def ending(self, out: EventWriter) -> None:
         head = b'event: progress\ndata: {"status":"progress","message"' if self._native else OPENAI_HEAD
-        yield Chunk(head + b':" caf\xc3', counts=False)
-        yield HangUp()
+        await out.write(head + b':" caf\xc3', counts=False)
+        await hang_up(out)
 
 
 @dataclass
-class Stall(BreakOff):
+class _Stall(BreakOff):
     """Silence until the client leaves or the order is released; then the answer goes on."""
 
-    def ending(self) -> Iterator[Step]:
-        """Silence."""
-        yield Silence(self.order)
+    async def ending(self, out: EventWriter) -> None:
+        await self.order.hold(out.connection)
 
 
 @dataclass
-class BadChunkSize(BreakOff):
+class _BadChunkSize(BreakOff):
     """A chunk size that is no number, then silence."""
 
-    def ending(self) -> Iterator[Step]:
-        """A line that is no chunk size."""
-        yield Raw(b"zz\r\ndata: nothing\r\n\r\n")
-        yield Silence(self.order)
-        yield HangUp()
+    async def ending(self, out: EventWriter) -> None:
+        out.connection.write(b"zz\r\ndata: nothing\r\n\r\n")
+        await self.order.hold(out.connection)
+        await hang_up(out)
 
 
 @dataclass
-class KeepAlives(BreakOff):
-    """Comments only."""
+class _KeepAlives(BreakOff):
+    """Comments only, and silence after the last."""
 
     every: float = 0.05
     count: int | None = None
 
-    def ending(self) -> Iterator[Step]:
-        """Comments, and silence after the last."""
-        sent = 0
-        while not self.order.released and (self.count is None or sent < self.count):
-            yield Chunk(KEEP_ALIVE, counts=False)
-            yield Pause(self.every)
-            sent += 1
-        yield Silence(self.order)
+    async def ending(self, out: EventWriter) -> None:
+        await _send_comments(out, self.order, self.every, self.count)
+        await self.order.hold(out.connection)
 
 
 @dataclass
-class Unanswered(Fault):
-    """The connection ends before the first byte of the answer."""
+class _Lingering(Fault):
+    """The whole answer, then comments or silence instead of the end of the body."""
 
-    cut: Step = HangUp()  # noqa: RUF009 - it has no state
+    every: float | None = None
+
+    async def after(self, out: EventWriter) -> None:
+        if self.every is not None:
+            await _send_comments(out, self.order, self.every)
+        await self.order.hold(out.connection)
+
+
+async def _send_comments(out: EventWriter, order: Order, every: float, count: int | None = None) -> None:
+    sent = 0
+    while not order.released and (count is None or sent < count):
+        await out.write(KEEP_ALIVE, counts=False)
+        await out.connection.pause(every)
+        sent += 1
+
+
+@dataclass
+class _Unanswered(Fault):
+    """The connection ends before the first byte of the answer. Served first if the answer is to be kept."""
+
+    cut: Callable[[Connection], None]
     loses = True
     early = True
     mute = True
 
     async def serve(self, call: Call, handler: Handler) -> web.StreamResponse:
-        """The request is served if its answer is to be kept; nobody hears of it."""
         if call.keeps_answer:
             await handler(call)
-        if isinstance(self.cut, Reset):
-            call.connection.reset()
-        else:
-            call.connection.hang_up()
+        self.cut(call.connection)
         raise Gone
 
 
 @dataclass
-class Late(Fault):
+class _Late(Fault):
     """The first byte comes late; None: never, until released."""
 
     seconds: float | None = None
     loses = True
 
-    def before(self) -> Iterator[Step]:
-        """Silence."""
-        yield Silence(self.order) if self.seconds is None else Pause(self.seconds)
+    async def before(self, out: EventWriter) -> None:
+        if self.seconds is None:
+            await self.order.hold(out.connection)
+        else:
+            await out.connection.pause(self.seconds)
 
 
 @dataclass
-class Delay(Fault):
-    """The request is looked at late."""
+class _Delay(Fault):
+    """The request is looked at late. A client that leaves meanwhile is not served."""
 
-    seconds: float = 1.0
+    seconds: float
     early = True
 
     async def serve(self, call: Call, handler: Handler) -> web.StreamResponse:
-        """Wait; a client that leaves meanwhile is not served."""
         await call.connection.pause(self.seconds)
         return await handler(call)
 
 
 @dataclass
-class Slow(Fault):
+class _Slow(Fault):
     """A pause before each event."""
 
-    seconds: float = 0.1
+    seconds: float
     loses = True
 
-    def steps(self, index: int, frame: bytes, last: bool) -> Iterator[Step]:
-        """Late."""
-        yield Pause(self.seconds)
-        yield Chunk(frame)
+    async def event(self, out: EventWriter, index: int, frame: bytes, last: bool) -> None:
+        await out.connection.pause(self.seconds)
+        await out.write(frame)
 
 
 @dataclass
-class Dribble(Fault):
+class _Dribble(Fault):
     """Every byte is a chunk."""
 
     loses = True
 
-    def steps(self, index: int, frame: bytes, last: bool) -> Iterator[Step]:
-        """Byte by byte."""
+    async def event(self, out: EventWriter, index: int, frame: bytes, last: bool) -> None:
         for at in range(len(frame) - 1):
-            yield Chunk(frame[at : at + 1], counts=False)
-            yield Pause(0)
-        yield Chunk(frame[-1:])
-
-
-@dataclass
-class Lingering(Fault):
-    """After the finish the body does not end."""
-
-    every: float | None = None
-
-    def after(self) -> Iterator[Step]:
-        """Comments without end, or silence."""
-        while self.every is not None and not self.order.released:
-            yield Chunk(KEEP_ALIVE, counts=False)
-            yield Pause(self.every)
-        yield Silence(self.order)
+            await out.write(frame[at : at + 1], counts=False)
+            await out.connection.pause(0)
+        await out.write(frame[-1:])
 
 
 class LossVerbs(Orders):
@@ -201,74 +178,63 @@ class LossVerbs(Orders):
 
     def cut_after(self, events: int = 3, **order: Unpack[Lossy]) -> Order:
         """Close the connection after some events (FIN), the body unfinished."""
-        checked("cut_after", events=events)
-        return self._place("cut_after", partial(BreakOff, events, (HangUp(),)), order)
+        return self._place("cut_after", partial(BreakOff, events, hang_up), order, events=events)
 
     def reset_after(self, events: int = 3, **order: Unpack[Lossy]) -> Order:
         """Reset the connection after some events (RST)."""
-        checked("reset_after", events=events)
-        return self._place("reset_after", partial(BreakOff, events, (Reset(),)), order)
+        return self._place("reset_after", partial(BreakOff, events, reset), order, events=events)
 
     def end_without_finish(self, events: int = 3, **order: Unpack[Lossy]) -> Order:
         """End the body properly after some events: without a `finish`, or a JSON text cut short."""
-        checked("end_without_finish", events=events)
-        return self._place("end_without_finish", partial(BreakOff, events, (End(),)), order)
+        return self._place("end_without_finish", partial(BreakOff, events, end), order, events=events)
 
     def cut_inside_character(self, events: int = 3, **order: Unpack[Lossy]) -> Order:
         """Close the connection after some events and half a character of the next one, as UTF-8 has it."""
-        checked("cut_inside_character", events=events)
-        return self._place("cut_inside_character", partial(CutInsideCharacter, events), order)
+        return self._place("cut_inside_character", partial(_CutInsideCharacter, events), order, events=events)
 
     def stall(self, after_events: int = 3, **order: Unpack[Lossy]) -> Order:
         """Fall silent after some events (0: after the headers), until the client leaves or `release`."""
-        checked("stall", events=after_events)
-        return self._place("stall", partial(Stall, after_events), order)
+        return self._place("stall", partial(_Stall, after_events), order, events=after_events)
 
     def bad_chunk_size(self, after_events: int = 3, **order: Unpack[Lossy]) -> Order:
         """Send a chunk size that is no number after some events, then nothing more, the connection open."""
-        checked("bad_chunk_size", events=after_events)
-        return self._place("bad_chunk_size", partial(BadChunkSize, after_events), order)
+        return self._place("bad_chunk_size", partial(_BadChunkSize, after_events), order, events=after_events)
 
     def keep_alives(
         self, after_events: int = 1, *, every: float = 0.05, count: int | None = None, **order: Unpack[Lossy]
     ) -> Order:
         """After some events send comments only, `every` so many seconds; after `count` nothing more."""
-        checked("keep_alives", events=after_events, every=every, count=count)
-        make = partial(KeepAlives, after_events, every=every, count=count)
-        return self._place("keep_alives", make, order)
+        make = partial(_KeepAlives, after_events, every=every, count=count)
+        return self._place("keep_alives", make, order, events=after_events, every=every, count=count)
 
     def reset_before_answer(self, **order: Unpack[Lossy]) -> Order:
         """Reset the connection (RST) when the request was read whole; `persist`: it was served."""
-        return self._place("reset_before_answer", partial(Unanswered, Reset()), order)
+        return self._place("reset_before_answer", partial(_Unanswered, Connection.reset), order)
 
     def drop_before_answer(self, **order: Unpack[Lossy]) -> Order:
         """Close the connection (FIN) when the request was read whole; `persist`: it was served."""
-        return self._place("drop_before_answer", partial(Unanswered, HangUp()), order)
+        return self._place("drop_before_answer", partial(_Unanswered, Connection.hang_up), order)
 
     def slow_first_byte(self, seconds: float | None = None, **order: Unpack[Lossy]) -> Order:
         """Serve the request, and send the first byte late; None: not before `release`."""
-        checked("slow_first_byte", seconds=seconds)
-        return self._place("slow_first_byte", partial(Late, seconds), order)
+        return self._place("slow_first_byte", partial(_Late, seconds), order, seconds=seconds)
 
     def delay(self, seconds: float, **order: Unpack[Ordering]) -> Order:
         """Look at the request late; who leaves meanwhile is not served, and nothing is stored."""
-        checked("delay", seconds=seconds)
-        return self._place("delay", partial(Delay, seconds), order)
+        return self._place("delay", partial(_Delay, seconds), order, seconds=seconds)
 
     def slow(self, seconds: float = 0.1, **order: Unpack[Lossy]) -> Order:
         """Pause before each event."""
-        checked("slow", seconds=seconds)
-        return self._place("slow", partial(Slow, seconds), order)
+        return self._place("slow", partial(_Slow, seconds), order, seconds=seconds)
 
     def dribble(self, **order: Unpack[Lossy]) -> Order:
         """Send byte by byte, each as a chunk."""
-        return self._place("dribble", Dribble, order)
+        return self._place("dribble", _Dribble, order)
 
     def trickle_after_finish(self, every: float = 0.05, **order: Unpack[Ordering]) -> Order:
         """Send the whole answer, then comments, `every` so many seconds, and never the end of the body."""
-        checked("trickle_after_finish", every=every)
-        return self._place("trickle_after_finish", partial(Lingering, every), order)
+        return self._place("trickle_after_finish", partial(_Lingering, every), order, every=every)
 
     def withhold_terminator(self, **order: Unpack[Ordering]) -> Order:
         """Send the whole answer, and the end of the body only after `release`."""
-        return self._place("withhold_terminator", Lingering, order)
+        return self._place("withhold_terminator", _Lingering, order)

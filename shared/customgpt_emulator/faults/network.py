@@ -64,12 +64,7 @@ class NetworkVerbs(Orders):
 
     def takes_connection(self) -> bool:
         """Whether the connection that was just made is to be reset."""
-        with self._lock:
-            for order in self._orders:
-                if order.open and order.make(CONNECT, streamed=False) is not None:
-                    order.played += 1
-                    return True
-        return False
+        return self.take(CONNECT, streamed=False) is not None
 
     def clear(self) -> None:
         """Take back every order, end what they hold silent, and open the port."""

@@ -1,23 +1,19 @@
-"""The orders that are open, who meets which, and the answers that are not to be seen yet."""
+"""The orders that are open, and who meets which."""
 
 from __future__ import annotations
 
 import fnmatch
 import random
-import re
-import sqlite3
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 from customgpt_emulator.faults.fault import COMPLETIONS, Fault, Order, checked
+from customgpt_emulator.state.withheld import waiting_time
 
-if TYPE_CHECKING:
-    from customgpt_emulator.serving.call import Call
-
-__all__ = ["CONNECT", "Hidden", "Orders"]
+__all__ = ["CONNECT", "Orders"]
 
 CONNECT = "(connection)"  # what an order for connections is on
 PROMPTS = ("messages.send", COMPLETIONS)
@@ -34,7 +30,6 @@ class Orders:
         self._count = 0
         self._placed: weakref.WeakSet[Order] = weakref.WeakSet()  # played ones too: they may hold
         self._random = random.Random(seed)  # noqa: S311 - chances to be repeated, not secrets
-        self.hidden = Hidden()
 
     @property
     def pending(self) -> list[Order]:
@@ -42,11 +37,8 @@ class Orders:
         with self._lock:
             return [order for order in self._orders if order.open]
 
-    def take(self, call: Call) -> Fault | None:
+    def take(self, endpoint: str | None, *, streamed: bool) -> Fault | None:
         """The fault for this request, thereby played once more; None when it shall be served well."""
-        if not self._orders:
-            return None
-        endpoint, streamed = call.entry.endpoint, call.flag("stream")
         with self._lock:
             self._orders = [order for order in self._orders if order.open]
             for order in self._orders:
@@ -85,14 +77,16 @@ class Orders:
     def reset(self) -> None:
         """As at the beginning."""
         self.clear()
-        self.hidden.forget()
         self.begin()
 
     def begin(self) -> None:
         """Chances begin again with the seed; what was ordered stays."""
         self._random.seed(self._seed)
 
-    def _place(self, verb: str, make: Callable[..., Fault], order: Mapping[str, Any]) -> Order:
+    def _place(
+        self, verb: str, make: Callable[..., Fault], order: Mapping[str, Any], **numbers: float | None
+    ) -> Order:
+        checked(verb, **numbers)
         options = dict(order)
         times, chance = options.pop("times", 1), options.pop("chance", None)
         on = options.pop("on", "messages")
@@ -110,13 +104,7 @@ class Orders:
         for name in options:
             if not plain.loses or name not in ("persist", "visible_after"):
                 raise TypeError(f"{verb} takes no {name!r}.")
-        placed = Order(
-            verb,
-            lambda: make(**options),
-            endpoints=endpoints,
-            times=times,
-            chance=chance,
-        )
+        placed = Order(verb, partial(make, **options), endpoints=endpoints, times=times, chance=chance)
         with self._lock:
             self._count += 1
             placed.number = self._count
@@ -140,68 +128,3 @@ class Orders:
             names = ", ".join(sorted(self._endpoints))
             raise ValueError(f"{verb}: there is no endpoint {on!r}. The endpoints are: {names}.")
         return frozenset(found)
-
-
-@dataclass
-class _Withheld:
-    row: dict[str, Any]
-    session_id: str
-    polls: int
-    until: float
-
-
-class Hidden:
-    """Answers that were stored and are not to be seen yet. Belongs to the emulator's thread."""
-
-    def __init__(self) -> None:
-        self._rows: list[_Withheld] = []
-
-    def hide(self, call: Call, row: sqlite3.Row, visible_after: int | str) -> None:
-        """Take a message out of the store until it may be seen."""
-        polls, seconds = waiting_time(visible_after)
-        if not polls and not seconds:
-            return
-        store = call.context.store
-        # Not of the path: a completion has a conversation of its own.
-        conversation = store.one("SELECT session_id FROM conversations WHERE id = ?", row["conversation_id"])
-        session_id = "" if conversation is None else conversation["session_id"]
-        store.db.execute("DELETE FROM messages WHERE id = ?", (row["id"],))
-        self._rows.append(_Withheld(dict(row), session_id, polls, call.context.clock.real() + seconds))
-
-    def reveal(self, call: Call) -> None:
-        """A request has come: put back what may be seen by now. A request for a list is a poll."""
-        if not self._rows:
-            return
-        polled = call.entry.endpoint in ("messages.list", "messages.get")
-        session_id = call.request.match_info.get("session_id", "")
-        left = []
-        for withheld in self._rows:
-            if withheld.polls or call.context.clock.real() < withheld.until:
-                left.append(withheld)
-                if polled and session_id == withheld.session_id:
-                    withheld.polls = max(0, withheld.polls - 1)
-                continue
-            try:
-                call.context.store.insert("messages", withheld.row)
-            except sqlite3.IntegrityError:
-                continue  # its conversation was deleted
-        self._rows = left
-
-    def forget(self) -> None:
-        """Nothing is hidden."""
-        self._rows.clear()
-
-
-def waiting_time(visible_after: int | str | None) -> tuple[int, float]:
-    """Polls and seconds: `2` is two polls, `"1.5s"` seconds. Raises `ValueError` for anything else."""
-    if visible_after is None:
-        return 0, 0.0
-    if isinstance(visible_after, int) and not isinstance(visible_after, bool) and visible_after >= 0:
-        return visible_after, 0.0
-    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) ?s", str(visible_after))
-    if match is None:
-        raise ValueError(
-            f"visible_after must be a count of polls, such as 2, or seconds, such as '1.5s', "
-            f"not {visible_after!r}."
-        )
-    return 0, float(match[1])

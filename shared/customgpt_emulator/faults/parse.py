@@ -12,16 +12,12 @@ from customgpt_emulator.faults.fault import Lossy, Ordering
 
 __all__ = ["order_fault", "parse_fault", "verbs"]
 
-_OWN = frozenset(
-    {"attach", "begin", "cancel", "clear", "give_back", "release", "reset", "take", "takes_connection"}
-)  # no verbs
-
 
 def verbs() -> dict[str, dict[str, str]]:
     """Every verb with its parameters and their types, as written: `{"cut_after": {"events": "int", ...}}`."""
     found: dict[str, dict[str, str]] = {}
     for name, function in inspect.getmembers(Faults, inspect.isfunction):
-        if name.startswith("_") or name in _OWN:
+        if name.startswith("_") or inspect.signature(function).return_annotation not in ("Order", "Refusal"):
             continue
         found[name] = {}
         for parameter in list(inspect.signature(function).parameters.values())[1:]:

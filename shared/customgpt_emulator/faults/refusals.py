@@ -11,13 +11,12 @@ from aiohttp import web
 
 from customgpt_emulator.faults.fault import Fault, Lossy, Order, Ordering, header
 from customgpt_emulator.faults.orders import Orders
+from customgpt_emulator.serving.call import Call, Handler
 from customgpt_emulator.wire.errors import ApiError, Invalid, Throttled, credits_exhausted, unauthenticated
 from customgpt_emulator.wire.shapes import dump
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from customgpt_emulator.serving.call import Call, Handler
 
 __all__ = ["RefusalVerbs"]
 
@@ -38,7 +37,7 @@ _REASONS = {
 
 
 @dataclass
-class Replace(Fault):
+class _Replace(Fault):
     """Another answer in place of the true one."""
 
     status: int = 200
@@ -53,7 +52,6 @@ class Replace(Fault):
     mute = True
 
     async def serve(self, call: Call, handler: Handler) -> web.StreamResponse:
-        """Serve the request behind the scenes if it is to be kept; answer with something else."""
         if self.persist:
             await handler(call)
         response = self.answer(call)
@@ -61,7 +59,6 @@ class Replace(Fault):
         return response
 
     def answer(self, call: Call) -> web.Response:
-        """What is said instead."""
         if self.body is None:
             return call.refusal(ApiError(self.status, self.message))
         response = web.Response(status=self.status, body=self.body)
@@ -71,24 +68,22 @@ class Replace(Fault):
 
 
 @dataclass
-class Refuse(Replace):
+class _Refuse(_Replace):
     """A refusal in the words of the real one."""
 
     error: ApiError = field(default_factory=unauthenticated)
 
     def answer(self, call: Call) -> web.Response:
-        """The refusal."""
         return call.refusal(self.error)
 
 
 @dataclass
-class Redirect(Replace):
+class _Redirect(_Replace):
     """Somewhere else, please."""
 
     location: str | None = None
 
     def answer(self, call: Call) -> web.Response:
-        """3xx; without a location the same path under another name of this host."""
         request, location = call.request, self.location
         if location is None:
             host, _, port = request.host.rpartition(":")
@@ -118,7 +113,7 @@ class RefusalVerbs(Orders):
         raw = dump(body) if isinstance(body, Mapping) else body.encode() if isinstance(body, str) else body
         header("error", "content_type", content_type)
         headers = {} if retry_after is None else {"Retry-After": _text("error", retry_after)}
-        return self._place("error", partial(Replace, status, raw, content_type, headers, text), order)
+        return self._place("error", partial(_Replace, status, raw, content_type, headers, text), order)
 
     def rate_limit(self, retry_after: float | str | None = None, **order: Unpack[Lossy]) -> Order:
         """429 for too many requests, in the framework's form.
@@ -128,37 +123,39 @@ class RefusalVerbs(Orders):
         headers = {"X-RateLimit-Remaining": "0"}
         if retry_after is not None:
             headers["Retry-After"] = _text("rate_limit", retry_after)
-        return self._place("rate_limit", partial(Refuse, error=Throttled(headers)), order)
+        return self._place("rate_limit", partial(_Refuse, error=Throttled(headers)), order)
 
     def exhaust_credits(self, **order: Unpack[Lossy]) -> Order:
         """429 for credits that are used up, in the documented words."""
-        return self._place("exhaust_credits", partial(Refuse, error=credits_exhausted()), order)
+        return self._place("exhaust_credits", partial(_Refuse, error=credits_exhausted()), order)
 
     def unauthorized(self, **order: Unpack[Lossy]) -> Order:
         """401, in the documented words, although the key is right."""
-        return self._place("unauthorized", partial(Refuse, error=unauthenticated()), order)
+        return self._place("unauthorized", partial(_Refuse, error=unauthenticated()), order)
 
     def not_found(self, message: str = "Agent with id 0 not found", **order: Unpack[Lossy]) -> Order:
         """404."""
-        return self._place("not_found", partial(Replace, 404, message=message), order)
+        return self._place("not_found", partial(_Replace, 404, message=message), order)
 
     def unprocessable(
         self, field: str = "prompt", message: str = "The prompt field is required.", **order: Unpack[Lossy]
     ) -> Order:
         """422 in the framework's form, `{"message":...,"errors":{field:[...]}}`."""
-        return self._place("unprocessable", partial(Refuse, error=Invalid(**{field: message})), order)
+        return self._place("unprocessable", partial(_Refuse, error=Invalid(**{field: message})), order)
 
     def bad_gateway(self, **order: Unpack[Lossy]) -> Order:
         """502 with a gateway's HTML page."""
-        return self._place("bad_gateway", partial(Replace, 502, HTML_502, "text/html"), order)
+        return self._place("bad_gateway", partial(_Replace, 502, HTML_502, "text/html"), order)
 
     def html_instead(self, **order: Unpack[Lossy]) -> Order:
         """200 with a page in HTML."""
-        return self._place("html_instead", partial(Replace, 200, HTML_200, "text/html; charset=UTF-8"), order)
+        return self._place(
+            "html_instead", partial(_Replace, 200, HTML_200, "text/html; charset=UTF-8"), order
+        )
 
     def empty_body(self, **order: Unpack[Lossy]) -> Order:
         """200 with nothing."""
-        return self._place("empty_body", partial(Replace, 200, b""), order)
+        return self._place("empty_body", partial(_Replace, 200, b""), order)
 
     def redirect(self, location: str | None = None, status: int = 302, **order: Unpack[Ordering]) -> Order:
         """Send the client somewhere else; None: to the same path under another name of this host.
@@ -170,7 +167,7 @@ class RefusalVerbs(Orders):
             raise ValueError(f"redirect: status must be 301, 302, 303, 307 or 308, not {status!r}.")
         if location is not None:
             header("redirect", "location", location)
-        return self._place("redirect", partial(Redirect, status, location=location), order)
+        return self._place("redirect", partial(_Redirect, status, location=location), order)
 
 
 def _text(verb: str, retry_after: float | str) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from customgpt_emulator.journal.entries import Entry, Journal
+from customgpt_emulator.journal.entries import Entry
 from customgpt_emulator.journal.rules import RULES, Finding
-from customgpt_emulator.serving.connections import Connections
 
-__all__ = ["Finding", "Verdict", "judge", "judge_now"]
-
-CLOSING = 1.0  # seconds that are waited for connections to be closed
+__all__ = ["Finding", "Verdict", "judge"]
 
 
 @dataclass
@@ -63,26 +59,6 @@ class Verdict:
         if self.dropped:
             told += f"\n  ({self.dropped} older requests are no longer in the journal.)"
         return told
-
-
-def judge_now(journal: Journal, connections: Connections, *, clients_closed: bool = False) -> Verdict:
-    """Judge all that the journal knows.
-
-    Idle connections may be as many as there ever were requests at once, for each name of this host; with
-    `clients_closed` none may be open. Waits a moment for those that are just being closed: not to be called
-    on the emulator's own loop.
-    """
-    deadline = time.monotonic() + CLOSING
-    while True:
-        entries = journal.entries()
-        known = {entry.connection: entry.headers.get("Host") for entry in entries}
-        numbers = connections.open_numbers if clients_closed else connections.idle_numbers
-        opened = [number for number in numbers if number in known]
-        hosts = len({known[number] for number in opened})
-        allowed = 0 if clients_closed else connections.most_busy * hosts
-        if len(opened) <= allowed or time.monotonic() > deadline:
-            return judge(entries, open_connections=opened, allowed=allowed, dropped=journal.dropped)
-        time.sleep(0.005)
 
 
 def judge(

@@ -116,8 +116,6 @@ class Library:
 
     def page(self, page_id: int) -> sqlite3.Row | None:
         """A page of any agent, or None."""
-        if abs(page_id) >= 2**63:
-            return None
         return self._store.one("SELECT * FROM pages WHERE id = ?", page_id)
 
     def metadata(self, page_id: int) -> sqlite3.Row:

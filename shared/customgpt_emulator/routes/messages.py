@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+from functools import partial
 
 from aiohttp import web
 
@@ -21,7 +22,7 @@ from customgpt_emulator.routes.prompts import (
 )
 from customgpt_emulator.serving.call import Call, Route
 from customgpt_emulator.wire.errors import Invalid, conversation_not_found, message_not_found
-from customgpt_emulator.wire.events import event, fresh_tokens, progress_event, replay_tokens
+from customgpt_emulator.wire.events import encode_event, fresh_tokens, progress_event, replay_tokens
 
 __all__ = ["ROUTES"]
 
@@ -47,14 +48,14 @@ async def send_message(call: Call) -> web.StreamResponse:
     if not call.flag("stream"):
         return call.success(call.shapes.message(await answer_whole(call, len(tokens), stored)))
     ascii_only = call.context.switches.escape_unicode
-    frames = [event("start", {"status": "start", "prompt": question.prompt}, ascii_only=ascii_only)]
+    frames = [encode_event("start", {"status": "start", "prompt": question.prompt}, ascii_only=ascii_only)]
     frames += [progress_event(token, ascii_only) for token in tokens]
     session_id = question.conversation["session_id"]
     return await stream_out(
         call,
         frames,
         stored,
-        lambda row: [event("finish", call.shapes.finish(row, session_id), ascii_only=ascii_only)],
+        lambda row: [encode_event("finish", call.shapes.finish(row, session_id), ascii_only=ascii_only)],
     )
 
 
@@ -162,11 +163,8 @@ async def give_feedback(call: Call) -> web.StreamResponse:
 
 def _message(call: Call) -> sqlite3.Row:
     conversation = call.conversation()
-    number = call.number("prompt_id", message_not_found)
-    row = call.context.store.message(conversation["id"], number)
-    if row is None:
-        raise message_not_found(number)
-    return row
+    store = call.context.store
+    return call.found("prompt_id", partial(store.message, conversation["id"]), message_not_found)
 
 
 _PATH = "/projects/{project_id}/conversations/{session_id}/messages"

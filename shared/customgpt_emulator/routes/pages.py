@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -84,19 +86,8 @@ async def update_metadata(call: Call) -> web.StreamResponse:
         values[name] = value
     call.context.store.update("metadata", metadata["id"], {**values, "updated_at": call.now})
     row = call.context.library.metadata(metadata["page_id"])
-    return call.success(
-        {
-            "id": row["id"],
-            "page_id": row["page_id"],
-            "title": row["title"],
-            "url": row["url"],
-            "description": row["description"],
-            "image": row["image"],
-            "created_at": call.shapes.date(row["created_at"]),
-            "updated_at": call.shapes.date(row["updated_at"]),
-            "deleted_at": None,
-        }
-    )
+    dates = {name: call.shapes.date(row[name]) for name in ("created_at", "updated_at")}
+    return call.success({**dict(row), **dates, "deleted_at": None})
 
 
 async def get_citation(call: Call) -> web.StreamResponse:
@@ -107,32 +98,23 @@ async def get_citation(call: Call) -> web.StreamResponse:
 
 async def preview(call: Call) -> web.StreamResponse:
     """The stored file itself; of a page that was never fetched, a text that says so."""
-    number = call.number("page_id", page_not_found)
-    page = call.context.library.page(number)
-    if page is None or (page["is_file"] and not page["is_file_kept"]):
-        raise page_not_found(number)
+    page = call.found("page_id", call.context.library.page, page_not_found)
     if not page["is_file"]:
-        text = call.context.library.metadata(number)["description"] or ""
+        text = call.context.library.metadata(page["id"])["description"] or ""
         return _file(text.encode(), "page.txt")
     if page["data"] is not None:
         return _file(page["data"], page["filename"])
-    path = call.context.documents / page["key"] if call.context.documents else None
-    if path is None or page["stamp"] is None:
-        raise page_not_found(number)
-    try:
-        return _file(await asyncio.to_thread(path.read_bytes), page["filename"])
-    except OSError:
-        raise page_not_found(number) from None
+    folder = call.context.documents
+    if page["is_file_kept"] and page["stamp"] is not None and folder is not None:
+        with suppress(OSError):
+            return _file(await asyncio.to_thread((folder / page["key"]).read_bytes), page["filename"])
+    raise page_not_found(page["id"])
 
 
 def _page(call: Call, name: str = "page_id") -> sqlite3.Row:
     """The page of the path, of the path's agent; 404 otherwise."""
-    agent = call.agent()
-    number = call.number(name, page_not_found)
-    row = call.context.library.page(number)
-    if row is None or row["project_id"] != agent["id"]:
-        raise page_not_found(number)
-    return row
+    sql = "SELECT * FROM pages WHERE project_id = ? AND id = ?"
+    return call.found(name, partial(call.context.store.one, sql, call.agent()["id"]), page_not_found)
 
 
 def _file(data: bytes, filename: str) -> web.Response:

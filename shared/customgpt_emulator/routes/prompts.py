@@ -15,7 +15,6 @@ from customgpt_emulator.knowledge.answering import Answer, answer
 from customgpt_emulator.knowledge.documents import Document
 from customgpt_emulator.serving.call import Call
 from customgpt_emulator.serving.connections import Gone
-from customgpt_emulator.serving.writer import EventWriter
 from customgpt_emulator.wire.bodies import without_surrogates
 from customgpt_emulator.wire.errors import ApiError, Invalid, conversation_not_found
 from customgpt_emulator.wire.settings import DEFAULTS
@@ -112,7 +111,7 @@ async def stream_out(
     When the client leaves before the ending, the switch `on_disconnect` (or the fault that cut it off) says
     whether it is stored all the same, once the time is over that the rest would have taken.
     """
-    writer = EventWriter(call)
+    writer = call.writer()
     try:
         await writer.open()
         await writer.send(frames)

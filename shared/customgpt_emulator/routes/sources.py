@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import sqlite3
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -161,11 +162,9 @@ async def sync_source(call: Call) -> web.StreamResponse:
 
 def _source(call: Call) -> sqlite3.Row:
     agent = call.agent()
-    number = call.number("source_id", source_not_found)
-    row = call.context.store.one("SELECT * FROM sources WHERE id = ? AND project_id = ?", number, agent["id"])
-    if row is None:
-        raise source_not_found(number)
-    return row
+    store = call.context.store
+    sql = "SELECT * FROM sources WHERE project_id = ? AND id = ?"
+    return call.found("source_id", partial(store.one, sql, agent["id"]), source_not_found)
 
 
 def _pages(call: Call, source: sqlite3.Row) -> list[sqlite3.Row]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
-from customgpt_emulator.faults import Fault
 from customgpt_emulator.journal.entries import Entry
 from customgpt_emulator.serving.connections import Connection
 from customgpt_emulator.serving.context import Context
+from customgpt_emulator.serving.writer import EventWriter, Script, takes_chunks
 from customgpt_emulator.wire.bodies import Body, is_true
 from customgpt_emulator.wire.errors import ApiError, agent_not_found, bad_agent_id, conversation_not_found
 from customgpt_emulator.wire.shapes import Shapes, dump, paginated
@@ -32,12 +32,12 @@ class Call:
     entry: Entry
     connection: Connection
     body: Body = field(default_factory=Body)
-    fault: Fault | None = None
-    """The misbehaviour that this request shall meet."""
+    script: Script | None = None
+    """How its answer misbehaves; None: it does not."""
     stored: sqlite3.Row | None = None
     """The message that was stored for it."""
-    begun: web.StreamResponse | None = None
-    """The answer that was begun and goes out in parts."""
+    out: EventWriter | None = None
+    """The way out of an answer that goes out in parts."""
 
     @cached_property
     def now(self) -> float:
@@ -66,16 +66,27 @@ class Call:
         return f"{self.shapes.origin}{self.request.path}"
 
     @property
-    def takes_chunks(self) -> bool:
-        """Whether the client knows chunked bodies. For HTTP/1.0 the connection's end is the body's end."""
-        return self.request.version >= HttpVersion11
-
-    @property
     def keeps_answer(self) -> bool:
         """Whether an answer that the client cannot get is stored all the same."""
-        if self.fault is not None and self.fault.persist is not None:
-            return self.fault.persist
+        if self.script is not None and self.script.persist is not None:
+            return self.script.persist
         return self.context.switches.on_disconnect == "persist"
+
+    def writer(self, response: web.StreamResponse | None = None) -> EventWriter:
+        """Return the way out for a stream of events, or for a `response` that goes out in pieces."""
+        script, streamed = self.script, response is None
+        self.entry.streamed = streamed and not (script is not None and script.mute)
+        self.out = EventWriter(
+            self.request,
+            web.StreamResponse() if response is None else response,
+            self.entry,
+            self.connection,
+            script=script,
+            # An answer that is no stream has had its pause before it came here.
+            pause=self.context.pacing.pauses() if streamed else None,
+            keep_alive=self.context.switches.keep_alive_seconds,
+        )
+        return self.out
 
     def agent(self) -> sqlite3.Row:
         """The agent of the path: 400 when its id is no integer, 404 when it is unknown."""
@@ -96,12 +107,15 @@ class Call:
             raise conversation_not_found(session_id)
         return row
 
-    def number(self, name: str, missing: Callable[[str], ApiError]) -> int:
-        """A numeric part of the path; `missing` makes the refusal when it is none."""
+    def found(
+        self, name: str, find: Callable[[int], sqlite3.Row | None], missing: Callable[[str], ApiError]
+    ) -> sqlite3.Row:
+        """The row that a number in the path names; `missing` makes the refusal when there is none."""
         text = self.request.match_info[name]
-        if not re.fullmatch(r"[0-9]{1,18}", text):
+        row = find(int(text)) if re.fullmatch(r"[0-9]{1,18}", text) else None
+        if row is None:
             raise missing(text)
-        return int(text)
+        return row
 
     def field(self, name: str) -> Any:
         """A parameter from the body or else the query; blank text is None (the framework's habit)."""
@@ -160,7 +174,7 @@ class Call:
             response.headers["Content-Encoding"] = "gzip"
         response.headers["Vary"] = "Accept-Encoding"
         response.body = raw
-        if self.takes_chunks:
+        if takes_chunks(self.request):
             response.enable_chunked_encoding()
         return response
 

@@ -7,12 +7,11 @@ import socket
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from customgpt_emulator.journal.entries import Entry
+from customgpt_emulator.journal.entries import Entry
 
 __all__ = ["Connection", "Connections", "Gone"]
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import web
 
-from customgpt_emulator.faults import Faults
 from customgpt_emulator.journal.entries import Journal
+from customgpt_emulator.journal.verdict import Verdict, judge
 from customgpt_emulator.knowledge.library import Library
 from customgpt_emulator.serving.connections import Connections
 from customgpt_emulator.serving.pacing import Pacing
@@ -17,8 +18,11 @@ from customgpt_emulator.serving.quotas import Quotas
 from customgpt_emulator.state.clock import Clock
 from customgpt_emulator.state.store import Store
 from customgpt_emulator.state.switches import Switches
+from customgpt_emulator.state.withheld import Withheld
 
-__all__ = ["CONTEXT", "Context"]
+__all__ = ["CONTEXT", "Context", "judge_now"]
+
+CLOSING = 1.0  # seconds that are waited for connections to be closed
 
 
 @dataclass
@@ -30,7 +34,6 @@ class Context:
     library: Library
     clock: Clock
     switches: Switches = field(default_factory=Switches)
-    faults: Faults = field(default_factory=Faults)
     journal: Journal = field(default_factory=Journal)
     pacing: Pacing = field(default_factory=Pacing)
     quotas: Quotas = field(default_factory=lambda: Quotas(time.time))
@@ -38,5 +41,34 @@ class Context:
     documents: Path | None = None
     """The documents folder, from which the files of its pages are served."""
 
+    def __post_init__(self) -> None:
+        self.withheld = Withheld(self.store)
+
+    def admits(self, request: web.BaseRequest) -> bool:
+        """Whether a request carries the key as `Authorization: Bearer`."""
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        given = key.strip().encode("utf-8", "surrogateescape")
+        return scheme.lower() == "bearer" and hmac.compare_digest(given, self.api_key.encode())
+
 
 CONTEXT = web.AppKey("context", Context)
+
+
+def judge_now(journal: Journal, connections: Connections, *, clients_closed: bool = False) -> Verdict:
+    """Judge all that the journal knows.
+
+    Idle connections may be as many as there ever were requests at once, for each name of this host; with
+    `clients_closed` none may be open. Waits a moment for those that are just being closed: not to be called
+    on the emulator's own loop.
+    """
+    deadline = time.monotonic() + CLOSING
+    while True:
+        entries = journal.entries()
+        known = {entry.connection: entry.headers.get("Host") for entry in entries}
+        numbers = connections.open_numbers if clients_closed else connections.idle_numbers
+        opened = [number for number in numbers if number in known]
+        hosts = len({known[number] for number in opened})
+        allowed = 0 if clients_closed else connections.most_busy * hosts
+        if len(opened) <= allowed or time.monotonic() > deadline:
+            return judge(entries, open_connections=opened, allowed=allowed, dropped=journal.dropped)
+        time.sleep(0.005)

@@ -21,6 +21,10 @@ class Pacing:
     piece would have.
     """
 
+    time_to_first_token: float
+    tokens_per_second: float | None
+    jitter: float
+
     def __init__(
         self,
         *,
@@ -30,12 +34,12 @@ class Pacing:
         seed: int | None = None,
     ) -> None:
         self._seed = seed
-        self._first = {"time_to_first_token": 0.0, "tokens_per_second": None, "jitter": 0.0}
+        self._first = {
+            "time_to_first_token": time_to_first_token,
+            "tokens_per_second": tokens_per_second,
+            "jitter": jitter,
+        }
         self.reset()
-        self.change(
-            time_to_first_token=time_to_first_token, tokens_per_second=tokens_per_second, jitter=jitter
-        )
-        self._first = self.as_dict()
 
     def change(self, **values: float | None) -> None:
         """Set some of the three; raises `ValueError` for what makes no sense, and changes nothing then."""
@@ -46,17 +50,11 @@ class Pacing:
 
     def as_dict(self) -> dict[str, float | None]:
         """The three values by name."""
-        return {
-            "time_to_first_token": self.time_to_first_token,
-            "tokens_per_second": self.tokens_per_second,
-            "jitter": self.jitter,
-        }
+        return {name: getattr(self, name) for name in self._first}
 
     def reset(self) -> None:
         """As it was made; the jitter begins again."""
-        self.time_to_first_token: float = self._first["time_to_first_token"] or 0.0
-        self.tokens_per_second: float | None = self._first["tokens_per_second"]
-        self.jitter: float = self._first["jitter"] or 0.0
+        self.change(**self._first)
         self.begin()
 
     def begin(self) -> None:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from customgpt_emulator.journal.entries import Entry
+from customgpt_emulator.serving.connections import Connection
 from customgpt_emulator.wire.errors import Throttled, credits_exhausted
-
-if TYPE_CHECKING:
-    from customgpt_emulator.serving.call import Call
 
 __all__ = ["SHOWN", "Quotas"]
 
 PROMPTS = frozenset({"messages.send", "completions.create"})
 WINDOW = 60.0  # seconds
 SHOWN = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "59"}  # as captured, where there is no quota
-_NAMES = ("requests_per_minute", "credits", "concurrent_prompts")
+
+
+class _Request(Protocol):
+    """What the quotas need of a call."""
+
+    entry: Entry
+    connection: Connection
+
+    @property
+    def stored(self) -> object | None: ...
 
 
 class Quotas:
@@ -31,6 +39,10 @@ class Quotas:
     `clock`: gives the seconds since the epoch; may be replaced, so that a test need not wait.
     """
 
+    requests_per_minute: int | None
+    credits: int | None
+    concurrent_prompts: int | None
+
     def __init__(
         self,
         clock: Callable[[], float],
@@ -40,22 +52,19 @@ class Quotas:
         concurrent_prompts: int | None = None,
     ) -> None:
         self.clock = clock
-        self.requests_per_minute: int | None = None
-        self.credits: int | None = None
-        self.concurrent_prompts: int | None = None
-        self.change(
-            requests_per_minute=requests_per_minute, credits=credits, concurrent_prompts=concurrent_prompts
-        )
-        self._first = self.as_dict()
-        self._opened = -math.inf
-        self._requests = 0
+        self._first = {
+            "requests_per_minute": requests_per_minute,
+            "credits": credits,
+            "concurrent_prompts": concurrent_prompts,
+        }
+        self.reset()
         self._prompts = 0
 
     def change(self, **limits: int | None) -> None:
         """Set some of the three; raises `ValueError` for what makes no sense, and changes nothing then."""
         for name, value in limits.items():
-            if name not in _NAMES:
-                raise ValueError(f"there is no quota {name!r}; there are {', '.join(_NAMES)}.")
+            if name not in self._first:
+                raise ValueError(f"there is no quota {name!r}; there are {', '.join(self._first)}.")
             least = 0 if name == "credits" else 1
             whole = isinstance(value, int) and not isinstance(value, bool)
             if value is not None and not (whole and value >= least):
@@ -67,16 +76,15 @@ class Quotas:
 
     def as_dict(self) -> dict[str, int | None]:
         """The limits by name."""
-        return {name: getattr(self, name) for name in _NAMES}
+        return {name: getattr(self, name) for name in self._first}
 
     def reset(self) -> None:
         """As it was made, with a fresh window."""
-        for name, value in self._first.items():
-            setattr(self, name, value)
-        self._opened = -math.inf
+        self.change(**self._first)
+        self._opened, self._requests = -math.inf, 0
 
     @contextmanager
-    def admitted(self, call: Call) -> Iterator[None]:
+    def admitted(self, call: _Request) -> Iterator[None]:
         """Let a request in, while it is answered. Raises `ApiError` when it is one too many."""
         self._count(call)
         if call.entry.endpoint not in PROMPTS:
@@ -96,7 +104,7 @@ class Quotas:
             if call.stored is None and self.credits is not None:
                 self.credits += 1
 
-    def _count(self, call: Call) -> None:
+    def _count(self, call: _Request) -> None:
         if self.requests_per_minute is None:
             return
         now = self.clock()

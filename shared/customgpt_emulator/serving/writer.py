@@ -1,22 +1,49 @@
-"""The one way out for the bytes of an answer that goes out in parts."""
+"""The one way out for the bytes of an answer that goes out in parts, and the script that it follows."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
-from customgpt_emulator.serving.connections import Gone
+from customgpt_emulator.journal.entries import Entry
+from customgpt_emulator.serving.connections import Connection, Gone
 
-if TYPE_CHECKING:
-    from customgpt_emulator.serving.call import Call
-
-__all__ = ["EventWriter"]
+__all__ = ["EventWriter", "Script", "takes_chunks"]
 
 KEEP_ALIVE = b": keep-alive\n\n"
 FAIR = 256  # events, about a millisecond, after which other requests get their turn
+
+
+def takes_chunks(request: web.BaseRequest) -> bool:
+    """Whether the client knows chunked bodies. For HTTP/1.0 the end of the connection ends the body."""
+    return request.version >= HttpVersion11
+
+
+class Script:
+    """How one answer goes out. This one changes nothing; the script of a fault does.
+
+    The methods may do to the connection what they like. They raise `Gone` when nothing can follow.
+    """
+
+    persist: bool | None = None
+    """Whether an answer that the client cannot get is stored; None: as the switch `on_disconnect` has it."""
+    mute = False
+    """Nothing that the handler sends is sent."""
+
+    def head(self, response: web.StreamResponse) -> None:
+        """Change status and headers."""
+
+    async def before(self, out: EventWriter) -> None:
+        """Act before the first byte."""
+
+    async def event(self, out: EventWriter, index: int, frame: bytes, last: bool) -> None:
+        """Write event number `index`, counted from 0. `last` marks what makes the answer complete."""
+        await out.write(frame)
+
+    async def after(self, out: EventWriter) -> None:
+        """Act after the last event, before the end of the body."""
 
 
 class EventWriter:
@@ -26,17 +53,25 @@ class EventWriter:
     when the client has left, or was cut off by a fault.
     """
 
-    def __init__(self, call: Call, response: web.StreamResponse | None = None) -> None:
-        self.connection = call.connection
-        self.response = web.StreamResponse() if response is None else response
-        self._call = call
-        self._entry = call.entry
-        self._entry.streamed = response is None and not (call.fault is not None and call.fault.mute)
-        self._fault = call.fault
-        self._muted = call.fault is not None and call.fault.mute
-        # An answer that is no stream has had its pause before it came here.
-        self._pause = call.context.pacing.pauses() if response is None else None
-        self._keep_alive = call.context.switches.keep_alive_seconds
+    def __init__(
+        self,
+        request: web.BaseRequest,
+        response: web.StreamResponse,
+        entry: Entry,
+        connection: Connection,
+        *,
+        script: Script | None = None,
+        pause: Callable[[int], float] | None = None,
+        keep_alive: float | None = None,
+    ) -> None:
+        self.response = response
+        self.connection = connection
+        self._request = request
+        self._entry = entry
+        self._script = script
+        self._muted = script is not None and script.mute
+        self._pause = pause
+        self._keep_alive = keep_alive
         self._index = 0
         self._tokens = 0
 
@@ -45,21 +80,19 @@ class EventWriter:
         if self._muted:
             return
         self.response.headers["Content-Type"] = content_type
-        if self._fault is not None:
-            for step in self._fault.before():
-                await step.take(self)
-            self._fault.head(self.response)
+        if self._script is not None:
+            await self._script.before(self)
+            self._script.head(self.response)
         self._entry.status = self.response.status
-        if self._call.takes_chunks:
+        if takes_chunks(self._request):
             self.response.enable_chunked_encoding()
-        self._call.begun = self.response
-        await self._guarded(self.response.prepare(self._call.request))
+        await self._guarded(self.response.prepare(self._request))
 
     async def send(self, frames: Iterable[bytes]) -> None:
         """Write events, one by one."""
         if self._muted:
             return
-        if self._fault is None and self._pause is None:
+        if self._script is None and self._pause is None:
             await self._pour(frames)
             return
         for frame in frames:
@@ -80,9 +113,8 @@ class EventWriter:
             self._entry.complete = False
             self._entry.disconnected = not self._entry.cut
             raise
-        if self._fault is not None:
-            for step in self._fault.after():
-                await step.take(self)
+        if self._script is not None:
+            await self._script.after(self)
         await self.end()
 
     async def write(self, data: bytes, *, counts: bool = True) -> None:
@@ -123,11 +155,10 @@ class EventWriter:
         if self._pause is not None and not frame.startswith(b"event: start"):
             await self._wait(self._pause(self._tokens))
             self._tokens += 1
-        if self._fault is None:
+        if self._script is None:
             await self.write(frame)
         else:
-            for step in self._fault.steps(self._index, frame, last):
-                await step.take(self)
+            await self._script.event(self, self._index, frame, last)
         self._index += 1
         if self._index % FAIR == 0:
             await asyncio.sleep(0)
@@ -142,7 +173,7 @@ class EventWriter:
         if seconds > 0:
             await self.connection.pause(seconds)
 
-    async def _guarded(self, step: Any) -> None:
+    async def _guarded(self, step: Awaitable[object]) -> None:
         try:
             await step
         except (ConnectionError, RuntimeError) as error:

@@ -283,8 +283,6 @@ class Store:
 
     def message(self, conversation_id: int, prompt_id: int) -> sqlite3.Row | None:
         """One prompt with its answer."""
-        if abs(prompt_id) >= 2**63:
-            return None
         return self.one(
             "SELECT * FROM messages WHERE conversation_id = ? AND id = ?", conversation_id, prompt_id
         )

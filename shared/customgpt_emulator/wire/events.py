@@ -9,7 +9,7 @@ from typing import Any
 
 from customgpt_emulator.wire.shapes import dump
 
-__all__ = ["event", "fresh_tokens", "progress_event", "replay_tokens"]
+__all__ = ["encode_event", "fresh_tokens", "progress_event", "replay_tokens"]
 
 _ASCII_SIGNS = r"!-/:-@\[-`{-~"
 _FRESH = re.compile(rf" ?[^\s{_ASCII_SIGNS}]{{1,12}}| ?[{_ASCII_SIGNS}]+|\s+")
@@ -30,7 +30,7 @@ def replay_tokens(answer: str) -> list[str]:
     return [word + " " for word in words[:-1]] + ([words[-1]] if words[-1] else [])
 
 
-def event(name: str, data: Mapping[str, Any], *, ascii_only: bool = True) -> bytes:
+def encode_event(name: str, data: Mapping[str, Any], *, ascii_only: bool = True) -> bytes:
     """One event: `event: X`, `data: {...}`, a blank line, all with LF."""
     return b"event: " + name.encode() + b"\ndata: " + dump(data, ascii_only=ascii_only) + b"\n\n"
 
@@ -38,4 +38,4 @@ def event(name: str, data: Mapping[str, Any], *, ascii_only: bool = True) -> byt
 @lru_cache(maxsize=8192)  # the same words come again and again, in an answer as in a language
 def progress_event(token: str, ascii_only: bool) -> bytes:
     """The `progress` event of one token."""
-    return event("progress", {"status": "progress", "message": token}, ascii_only=ascii_only)
+    return encode_event("progress", {"status": "progress", "message": token}, ascii_only=ascii_only)
