@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
+import logging
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 
-from customgpt_transport.errors import CustomGPTError
+from customgpt_transport.adapting import Clients, Connection, did_you_mean, with_persona
 from customgpt_transport.options import ClientOptions, PromptSettings, Secret
-from langchain_customgpt._notices import warn_once
 from langchain_customgpt._version import __version__
-from langchain_customgpt.errors import ConfigurationError, as_langchain
+from langchain_customgpt.errors import ConfigurationError, langchain_errors
 
 if TYPE_CHECKING:
     from customgpt_transport import AsyncClient, Client
+
+logger = logging.getLogger("langchain_customgpt")
 
 ADAPTER = f"langchain-customgpt/{__version__}"
 
@@ -31,18 +30,6 @@ WITHOUT_COUNTERPART = frozenset(
         "store", "user", "model_kwargs", "extra_body", "default_headers", "parallel_tool_calls",
     }
 )  # fmt: skip
-
-_MEANT = {
-    "agent_id": "project_id",
-    "chatbot_model": "model",
-    "model_name": "model",
-    "request_timeout": "timeout",
-    "customgpt_api_key": "api_key",
-    "persona": "custom_persona",
-    "conversation_id": "session_id",
-    "thread_id": "session_id",
-    "language": "lang",
-}
 
 # What travels with a prompt, under our name and under the transport's.
 PROMPT_SETTINGS = {
@@ -58,17 +45,29 @@ PROMPT_SETTINGS = {
 CALL_KEYWORDS = frozenset({*PROMPT_SETTINGS, "timeout", "max_retries"})
 
 
+_warned: set[str] = set()
+
+
+def warn_once(key: str, message: str, *values: object) -> None:
+    """Log a warning, once in this process for each `key`: a model in a loop must not fill the log."""
+    if key not in _warned:
+        _warned.add(key)
+        logger.warning(message, *values)
+
+
+def forget_warnings() -> None:
+    """Log every warning again."""
+    _warned.clear()
+
+
 def warn_without_counterpart(owner: str, name: str) -> None:
-    """Say, once for each class and name, that `name` changes nothing."""
+    """Warn, once for each class and name, that `name` has no effect."""
     warn_once(f"{owner}.{name}", "%s: CustomGPT.ai has no counterpart for %s; it is ignored.", owner, name)
 
 
 def unknown_keyword(owner: str, name: str, known: frozenset[str]) -> ConfigurationError:
-    """The error for a keyword that nobody knows, naming the one that was probably meant."""
-    meant = _MEANT.get(name) if _MEANT.get(name) in known else None
-    meant = meant or next(iter(difflib.get_close_matches(name, known, n=1)), None)
-    hint = f" Did you mean {meant!r}?" if meant else ""
-    return ConfigurationError(f"{owner} knows no keyword {name!r}.{hint}")
+    """Return the error for a keyword that `owner` does not know, with the one that was probably meant."""
+    return ConfigurationError(f"{owner} knows no keyword {name!r}.{did_you_mean(name, known)}")
 
 
 @cache
@@ -124,8 +123,7 @@ class CustomGPTSettings(BaseModel):
     client_options: ClientOptions | None = Field(default=None, exclude=True, repr=False)
     """Everything else about the connection: proxy, retry policy, recovery, clocks."""
 
-    _options: ClientOptions = PrivateAttr()
-    _made: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _clients: Clients = PrivateAttr()
 
     def __init__(self, **kwargs: Any) -> None:
         if isinstance(kwargs.get("api_key"), str):
@@ -138,16 +136,13 @@ class CustomGPTSettings(BaseModel):
                 del kwargs[name]
         for name in kwargs.keys() - known:
             raise unknown_keyword(owner, name, known)
-        try:
-            options = _resolve(kwargs)
-        except CustomGPTError as error:
-            raise as_langchain(error) from error.__cause__
-        if options.project_id is None:
-            raise ConfigurationError("Which agent? Pass project_id=..., or set CUSTOMGPT_PROJECT_ID.")
+        with langchain_errors():
+            clients = _clients(kwargs)
+        options = clients.options
         kwargs.update(project_id=options.project_id, base_url=options.base_url)
         kwargs["api_key"] = None if options.api_key is None else SecretStr(options.api_key)
         super().__init__(**kwargs)
-        self._options = options
+        self._clients = clients
 
     def model_post_init(self, context: Any, /) -> None:
         """Hand on to LangChain's, which pydantic's own for the private attributes would otherwise replace."""
@@ -155,27 +150,13 @@ class CustomGPTSettings(BaseModel):
 
     @property
     def _project(self) -> int:
-        """The agent's id; `__init__` saw to it that there is one."""
-        return self.project_id or 0
+        return self._clients.agent
 
     def _sync_client(self) -> Client:
-        """The caller's client, or one of our own that is made now and kept."""
-        client: Client | None = self.client or self._made.get("sync")
-        if client is None:
-            from customgpt_transport import Client
+        return self.client or self._clients.sync  # a copy may have been given another: model_copy(update=...)
 
-            # Two threads may both make one; setdefault keeps the first, the other never did any I/O.
-            client = self._made.setdefault("sync", Client(options=self._options))
-        return client
-
-    def _async_client(self) -> AsyncClient:
-        """The caller's asynchronous client, or one of our own that is made now and kept."""
-        client: AsyncClient | None = self.async_client or self._made.get("async")
-        if client is None:
-            from customgpt_transport import AsyncClient
-
-            client = self._made.setdefault("async", AsyncClient(options=self._options))
-        return client
+    async def _async_client(self) -> AsyncClient:
+        return self.async_client or await self._clients.on_this_loop()
 
     def _same_settings(self) -> dict[str, Any]:
         """The keywords that construct something else with the same settings."""
@@ -192,81 +173,24 @@ class CustomGPTSettings(BaseModel):
             if call[name] is not None:
                 warn_without_counterpart(type(self).__name__, name)
 
-    def _prompt_request(self, call: Mapping[str, Any], extra_persona: str = "") -> dict[str, Any]:
-        """The keywords of `ask` and `stream` for one call, all but the session."""
-        return {
-            "project_id": self._project,
-            "settings": self._prompt_settings(call, extra_persona),
-            "options": self._call_options(call),
-        }
+    def _prompt_request(self, call: Mapping[str, Any], system: str = "") -> dict[str, Any]:
+        """Return the keywords of `ask` and `stream` for one call, all but the session.
 
-    def _prompt_settings(self, call: Mapping[str, Any], extra_persona: str = "") -> PromptSettings:
-        """What travels with the prompt: the call's keywords, else the fields; `extra_persona` is added."""
+        What the call says wins over the fields; `system`, the text of system messages, joins the persona.
+        """
+        for name in PROMPT_SETTINGS.keys() & call.keys():
+            if call[name] is not None and not isinstance(call[name], str):
+                raise ConfigurationError(f"{name} must be text, not {call[name]!r:.80}.")
         given = {theirs: call.get(ours, getattr(self, ours)) for ours, theirs in PROMPT_SETTINGS.items()}
-        for ours in PROMPT_SETTINGS.keys() & call.keys():
-            if call[ours] is not None and not isinstance(call[ours], str):
-                raise ConfigurationError(f"{ours} must be text, not {call[ours]!r:.80}.")
-        if extra_persona:
-            given["custom_persona"] = "\n\n".join(filter(None, (given["custom_persona"], extra_persona)))
-        return PromptSettings(**given)
-
-    def _call_options(self, call: Mapping[str, Any]) -> ClientOptions | None:
-        """Options for this call only; None when the client's own are right."""
-        if "timeout" in call or "max_retries" in call:
-            try:
-                return _with_patience(self._options, call.get("timeout"), call.get("max_retries"))
-            except CustomGPTError as error:
-                raise as_langchain(error) from error.__cause__
-        ready_made = self.client is not None or self.async_client is not None
-        set_here = self.timeout is not None or self.max_retries is not None
-        return self._options if ready_made and set_here else None
+        with langchain_errors():
+            options = self._clients.options_for(call.get("timeout"), call.get("max_retries"))
+        settings = with_persona(PromptSettings(**given), system)
+        return {"project_id": self._project, "settings": settings, "options": options}
 
 
-def _resolve(given: Mapping[str, Any]) -> ClientOptions:
-    """The connection's options from the constructor's keywords, the ready-made ones, and the environment."""
-    ready = given.get("client") or given.get("async_client")
-    named = {name: given[name] for name in ("api_key", "base_url") if given.get(name) is not None}
-    if ready is not None and (_differs(named, ready.options) or given.get("client_options") is not None):
-        raise ConfigurationError(
-            "A ready-made client has its own key, address and options: pass it, or them, not both."
-        )
-    if "api_key" in named:
-        named["api_key"] = Secret(named["api_key"].get_secret_value())
-    if given.get("project_id") is not None:
-        named["project_id"] = given["project_id"]
-    options: ClientOptions = (
-        ready.options if ready is not None else given.get("client_options") or ClientOptions()
-    )
-    if options.adapter is None:
-        named["adapter"] = ADAPTER
-    options = replace(options, **named).resolve()
-    return _with_patience(options, given.get("timeout"), given.get("max_retries"))
-
-
-def _differs(named: Mapping[str, Any], options: ClientOptions) -> bool:
-    """Whether a key or an address was given that is not the ready-made client's own."""
-    key, address = named.get("api_key"), named.get("base_url")
-    return (key is not None and key.get_secret_value() != options.api_key) or (
-        address is not None and replace(options, base_url=address).resolve().base_url != options.base_url
-    )
-
-
-def _with_patience(options: ClientOptions, timeout: Any, max_retries: Any) -> ClientOptions:
-    """The options with another patience; raises `ConfigurationError` for what is no number of it."""
-    if timeout is not None:
-        options = options.with_timeout(_number("timeout", timeout))
-    if max_retries is not None:
-        retries = _number("max_retries", max_retries)
-        if retries < 0 or retries != int(retries):
-            raise ConfigurationError(f"max_retries must be a whole number from 0, not {max_retries!r:.80}.")
-        options = replace(options, retry=replace(options.retry, max_retries=int(retries)))
-    return options if timeout is None and max_retries is None else options.resolve()
-
-
-def _number(name: str, value: Any) -> float:
-    """`value` as a number, which a string of one is, too (as pydantic has it)."""
-    if not isinstance(value, bool) and isinstance(value, (int, float, str)):
-        with suppress(ValueError):
-            return float(value)
-    hint = " Give one number of seconds." if name == "timeout" else ""
-    raise ConfigurationError(f"{name} must be a number, not {value!r:.80}.{hint}")
+def _clients(given: Mapping[str, Any]) -> Clients:
+    """Return the clients for a constructor's keywords. What is None falls back to the environment."""
+    connection = cast("Connection", {name: given.get(name) for name in Connection.__annotations__})
+    if given.get("api_key") is not None:
+        connection["api_key"] = Secret(given["api_key"].get_secret_value())
+    return Clients(connection, adapter=ADAPTER, project_id=given.get("project_id"))

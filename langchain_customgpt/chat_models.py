@@ -23,13 +23,8 @@ from customgpt_transport.transcript import MAX_TRANSCRIPT_CHARACTERS
 from langchain_customgpt._citations import CitationMode, citation_data
 from langchain_customgpt._exchange import Exchange, OnMismatch, VerifyTip
 from langchain_customgpt._history import SystemMessagePolicy, make_plan, service_of
-from langchain_customgpt._notices import warn_once
 from langchain_customgpt._reply import Reply
-from langchain_customgpt._settings import (
-    CALL_KEYWORDS,
-    PROMPT_SETTINGS,
-    CustomGPTSettings,
-)
+from langchain_customgpt._settings import CALL_KEYWORDS, PROMPT_SETTINGS, CustomGPTSettings, warn_once
 from langchain_customgpt._version import __version__
 from langchain_customgpt.errors import ConfigurationError
 
@@ -148,7 +143,7 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        exchange, client = self._begin(messages, stop, kwargs), self._async_client()
+        exchange, client = self._begin(messages, stop, kwargs), await self._async_client()
         while not exchange.done:
             with exchange:
                 await self._acheck_tip(client, exchange)
@@ -186,7 +181,7 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        exchange, client = self._begin(messages, stop, kwargs), self._async_client()
+        exchange, client = self._begin(messages, stop, kwargs), await self._async_client()
         while not exchange.done:
             with exchange:
                 await self._acheck_tip(client, exchange)

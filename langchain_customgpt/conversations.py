@@ -7,13 +7,12 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Message
 from langchain_customgpt._citations import CITATIONS_KEY, PROVIDER
 from langchain_customgpt._history import METADATA_KEY, Plan, digest, service_of, write_place
 from langchain_customgpt._messages import read_turns
 from langchain_customgpt._settings import CustomGPTSettings
-from langchain_customgpt.errors import as_langchain
+from langchain_customgpt.errors import langchain_errors
 
 __all__ = ["aconversation_messages", "conversation_messages"]
 
@@ -32,26 +31,23 @@ def conversation_messages(session_id: str, **settings: Any) -> list[BaseMessage]
     own = CustomGPTSettings(**settings)
     client = own._sync_client()
     try:
-        rows = list(client.messages.list(session_id, project_id=own._project, order="asc"))
-    except CustomGPTError as error:
-        raise as_langchain(error) from error.__cause__
+        with langchain_errors():
+            rows = list(client.messages.list(session_id, project_id=own._project, order="asc"))
     finally:
-        if own.client is None:
-            client.close()
+        own._clients.close()
     return _as_messages(rows, own)
 
 
 async def aconversation_messages(session_id: str, **settings: Any) -> list[BaseMessage]:
     """As `conversation_messages`, without blocking the event loop."""
     own = CustomGPTSettings(**settings)
-    client = own._async_client()
+    client = await own._async_client()
     try:
-        rows = [row async for row in client.messages.list(session_id, project_id=own._project, order="asc")]
-    except CustomGPTError as error:
-        raise as_langchain(error) from error.__cause__
+        with langchain_errors():
+            listed = client.messages.list(session_id, project_id=own._project, order="asc")
+            rows = [row async for row in listed]
     finally:
-        if own.async_client is None:
-            await client.aclose()
+        await own._clients.aclose()
     return _as_messages(rows, own)
 
 

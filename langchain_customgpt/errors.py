@@ -18,7 +18,8 @@ cannot bill the prompt twice. LangGraph's `RetryPolicy` knows no such flag; it l
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -217,3 +218,15 @@ def as_langchain(error: transport.CustomGPTError) -> transport.CustomGPTError:
     converted.__context__ = error.__context__
     converted.__suppress_context__ = error.__suppress_context__
     return converted.with_traceback(error.__traceback__)
+
+
+@contextmanager
+def langchain_errors() -> Iterator[None]:
+    """Turn our errors that leave the `with` block into LangChain's, with the same cause."""
+    try:
+        yield
+    except transport.CustomGPTError as error:
+        converted = as_langchain(error)
+        if converted is error:
+            raise
+        raise converted from converted.__cause__

@@ -11,11 +11,10 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import Field
 
-from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Citation, Message
 from langchain_customgpt._citations import citation_data
 from langchain_customgpt._settings import CustomGPTSettings
-from langchain_customgpt.errors import ConfigurationError, as_langchain
+from langchain_customgpt.errors import ConfigurationError, langchain_errors
 
 
 class CustomGPTRetriever(CustomGPTSettings, BaseRetriever):
@@ -56,12 +55,10 @@ class CustomGPTRetriever(CustomGPTSettings, BaseRetriever):
         **kwargs: Any,
     ) -> list[Document]:
         request, client = self._request(query, k, kwargs), self._sync_client()
-        try:
+        with langchain_errors():
             message = client.ask(query, **request)
-        except CustomGPTError as error:
-            raise as_langchain(error) from error.__cause__
-        wanted = message.citation_ids[: self._most(k)]
-        return self._documents(message, client.citations(wanted, project_id=self._project))
+            wanted = message.citation_ids[: self._most(k)]
+            return self._documents(message, client.citations(wanted, project_id=self._project))
 
     async def _aget_relevant_documents(
         self,
@@ -71,13 +68,12 @@ class CustomGPTRetriever(CustomGPTSettings, BaseRetriever):
         k: int | None = None,
         **kwargs: Any,
     ) -> list[Document]:
-        request, client = self._request(query, k, kwargs), self._async_client()
+        request, client = self._request(query, k, kwargs), await self._async_client()
         try:
-            message = await client.ask(query, **request)
-            wanted = message.citation_ids[: self._most(k)]
-            return self._documents(message, await client.citations(wanted, project_id=self._project))
-        except CustomGPTError as error:
-            raise as_langchain(error) from error.__cause__
+            with langchain_errors():
+                message = await client.ask(query, **request)
+                wanted = message.citation_ids[: self._most(k)]
+                return self._documents(message, await client.citations(wanted, project_id=self._project))
         except asyncio.CancelledError as error:  # LangChain itself tells callbacks nothing of it
             await asyncio.shield(run_manager.on_retriever_error(error))
             raise

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import BaseTool
 from langchain_core.tools.base import ArgsSchema
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, PrivateAttr
 
 from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Agent, AgentSettings
 from langchain_customgpt._citations import CITATIONS_KEY
 from langchain_customgpt._settings import CustomGPTSettings
 from langchain_customgpt.chat_models import ChatCustomGPT
-from langchain_customgpt.errors import CustomGPTToolError, as_langchain
+from langchain_customgpt.errors import CustomGPTToolError, langchain_errors
 
 _TO_THE_CALLING_MODEL = (
     "Ask a full question in plain language and get an answer that rests on these documents. Each call is "
@@ -62,27 +62,24 @@ class CustomGPTTool(CustomGPTSettings, BaseTool):
     args_schema: ArgsSchema | None = Question
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     stream_tokens: bool = False
+    _inner: ChatCustomGPT | None = PrivateAttr(default=None)
 
     @classmethod
     def from_agent(cls, **settings: Any) -> CustomGPTTool:
         """A tool named and described as the agent is: two requests, now. `settings` are the constructor's."""
         own = cls(**settings)
         client = own._sync_client()
-        try:
+        with langchain_errors():
             agent, its = client.agents.get(own._project), client.agents.settings(own._project)
-        except CustomGPTError as error:
-            raise as_langchain(error) from error.__cause__
         return own._described(agent, its, settings)
 
     @classmethod
     async def afrom_agent(cls, **settings: Any) -> CustomGPTTool:
         """As `from_agent`, without blocking the event loop."""
         own = cls(**settings)
-        client = own._async_client()
-        try:
+        client = await own._async_client()
+        with langchain_errors():
             agent, its = await client.agents.get(own._project), await client.agents.settings(own._project)
-        except CustomGPTError as error:
-            raise as_langchain(error) from error.__cause__
         return own._described(agent, its, settings)
 
     def _described(self, agent: Agent, its: AgentSettings, given: dict[str, Any]) -> CustomGPTTool:
@@ -110,11 +107,11 @@ class CustomGPTTool(CustomGPTSettings, BaseTool):
             raise CustomGPTToolError(str(error), is_retryable=error.resend_safe) from error
 
     def _chat(self) -> ChatCustomGPT:
-        """The model inside, made when it is first needed."""
-        made = self._made.get("chat")
-        if made is None:
-            made = self._made.setdefault("chat", ChatCustomGPT(**self._same_settings()))
-        return cast("ChatCustomGPT", made)
+        if self._inner is None:
+            inner = ChatCustomGPT(**self._same_settings())
+            inner._clients = self._clients
+            self._inner = inner
+        return self._inner
 
     def _inner_config(
         self, run_manager: CallbackManagerForToolRun | AsyncCallbackManagerForToolRun | None

@@ -30,15 +30,6 @@ class Question:
     settings: PromptSettings | None = None
     files: tuple[Any, ...] = ()
 
-    def arguments(self, project_id: int) -> dict[str, Any]:
-        """The keywords of the clients' `ask` and `stream`."""
-        return {
-            "session_id": self.session_id,
-            "project_id": project_id,
-            "settings": self.settings,
-            "files": self.files,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -139,21 +130,19 @@ class Asker:
 
     def send(self, question: Question) -> Message:
         """Give the answer without its sources. This is what costs a prompt."""
-        return self.clients.sync.ask(question.prompt, **question.arguments(self.clients.agent))
+        return self.clients.sync.ask(question.prompt, **self._request(question))
 
     async def asend(self, question: Question) -> Message:
         """`send` without blocking the event loop."""
         client = await self.clients.on_this_loop()
-        return await client.ask(question.prompt, **question.arguments(self.clients.agent))
+        return await client.ask(question.prompt, **self._request(question))
 
     def tokens(self, question: Question, listener: Listener, line: Line) -> Generator[str, None, None]:
         """Give the answer piece by piece; the first piece is empty and says that the stream is open."""
         stream = None
         listener.asked()
         try:
-            with self.clients.sync.stream(
-                question.prompt, **question.arguments(self.clients.agent)
-            ) as stream:
+            with self.clients.sync.stream(question.prompt, **self._request(question)) as stream:
                 line.stream = stream
                 listener.opened(stream.session_id)
                 yield ""
@@ -181,7 +170,7 @@ class Asker:
         listener.asked()
         try:
             client = await self.clients.on_this_loop()
-            async with client.stream(question.prompt, **question.arguments(self.clients.agent)) as stream:
+            async with client.stream(question.prompt, **self._request(question)) as stream:
                 line.stream = stream
                 listener.opened(stream.session_id)
                 yield ""
@@ -219,6 +208,15 @@ class Asker:
         for postprocessor in self.node_postprocessors:
             nodes = await postprocessor.apostprocess_nodes(nodes, query_bundle=QueryBundle(question.asked))
         return Answer(message, nodes)
+
+    def _request(self, question: Question) -> dict[str, Any]:
+        return {
+            "session_id": question.session_id,
+            "project_id": self.clients.agent,
+            "settings": question.settings,
+            "files": question.files,
+            "options": self.clients.options_for(),
+        }
 
     def _nodes(self, citations: Sequence[Citation]) -> list[NodeWithScore]:
         return to_nodes(citations, score=self.score)

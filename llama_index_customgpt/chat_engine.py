@@ -18,9 +18,9 @@ from llama_index.core.instrumentation.events.chat_engine import (
 )
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 
-from customgpt_transport.options import PromptSettings, Secret
+from customgpt_transport.options import PromptSettings
 from llama_index_customgpt._asking import Answer, Asker, AsyncLine, Line, Question
-from llama_index_customgpt._clients import Clients, UsesClients
+from llama_index_customgpt._clients import UsesClients
 from llama_index_customgpt._conversation import Conversation, OpenStream, Turn
 from llama_index_customgpt._history import opening_prompt, with_persona
 from llama_index_customgpt._tracing import StreamSpan, anyone_listens
@@ -31,7 +31,9 @@ from llama_index_customgpt.responses import (
 )
 
 if TYPE_CHECKING:
-    from customgpt_transport import AsyncClient, Client, ClientOptions
+    from typing_extensions import Unpack
+
+    from customgpt_transport.adapting import Connection
 
 __all__ = ["CustomGPTChatEngine"]
 
@@ -52,6 +54,8 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
     or thread sends the next message, is hung up, and what had been said goes into the history. Messages in
     the history carry their sources as CitationBlocks. Each message costs one prompt.
 
+    The keywords of `connection` are as in `CustomGPTQueryEngine`.
+
     Raises the transport's typed errors; `stream_chat` and `astream_chat` raise refusals at once.
     """
 
@@ -59,30 +63,16 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
         self,
         project_id: int | str | None = None,
         *,
-        api_key: str | None = None,
-        base_url: str | None = None,
         session_id: str | None = None,
         chat_history: Sequence[ChatMessage] | None = None,
         settings: PromptSettings | None = None,
         node_postprocessors: Sequence[BaseNodePostprocessor] = (),
         score: float | None = DEFAULT_SCORE,
-        timeout: float | None = None,
-        client_options: ClientOptions | None = None,
-        client: Client | None = None,
-        async_client: AsyncClient | None = None,
         callback_manager: CallbackManager | None = None,
+        **connection: Unpack[Connection],
     ) -> None:
-        api_key = Secret(api_key) if api_key else None  # at once: tracebacks can show locals
+        self._connect(project_id, connection)
         self.callback_manager = callback_manager or CallbackManager([])
-        self._clients = Clients(
-            api_key=api_key,
-            base_url=base_url,
-            project_id=project_id,
-            timeout=timeout,
-            client_options=client_options,
-            client=client,
-            async_client=async_client,
-        )
         self._asker = Asker(self._clients, score=score, node_postprocessors=node_postprocessors)
         self.settings = settings
         self._conversation = Conversation(session_id, chat_history or ())

@@ -19,8 +19,7 @@ from llama_index.core.storage.docstore.types import BaseDocumentStore, RefDocInf
 from llama_index.core.storage.storage_context import StorageContext
 
 from customgpt_transport.errors import ConfigurationError
-from customgpt_transport.options import Secret
-from llama_index_customgpt._clients import Clients, UsesClients
+from llama_index_customgpt._clients import CONNECTION_KEYWORDS, UsesClients
 from llama_index_customgpt._documents import files_of, page_ids, ref_doc_info
 from llama_index_customgpt._library import Library, Steps
 from llama_index_customgpt.chat_engine import CustomGPTChatEngine
@@ -28,7 +27,9 @@ from llama_index_customgpt.query_engine import CustomGPTQueryEngine
 from llama_index_customgpt.retriever import CustomGPTRetriever
 
 if TYPE_CHECKING:
-    from customgpt_transport import AsyncClient, Client, ClientOptions
+    from typing_extensions import Unpack
+
+    from customgpt_transport.adapting import Connection
 
 __all__ = ["CustomGPTIndex"]
 
@@ -54,6 +55,8 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
     finishes it: what is held is not uploaded twice. A document without text is left out, and logged. Each
     method has an async twin. Engines and retriever need no LLM; they share the connections of the index.
 
+    The keywords of `connection` are as in `CustomGPTQueryEngine`.
+
     Raises the transport's typed errors; `CustomGPTError` when documents cannot be indexed, `RequestTimeout`
     when it takes too long.
     """
@@ -64,30 +67,15 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
         self,
         project_id: int | str | None = None,
         *,
-        api_key: str | None = None,
-        base_url: str | None = None,
         show_progress: bool = False,
         index_timeout: float = 600.0,
         poll_every: float = 2.0,
-        timeout: float | None = None,
-        client_options: ClientOptions | None = None,
-        client: Client | None = None,
-        async_client: AsyncClient | None = None,
         callback_manager: CallbackManager | None = None,
+        **connection: Unpack[Connection],
     ) -> None:
-        api_key = Secret(api_key) if api_key else None  # at once: tracebacks can show locals
+        self._connect(project_id, connection, needs_project=False)
         # Not super().__init__(): it builds a storage and a text splitter (0.4 s) that a managed index never
         # uses. What the inherited methods read is set here.
-        self._clients = Clients(
-            api_key=api_key,
-            base_url=base_url,
-            project_id=project_id,
-            timeout=timeout,
-            client_options=client_options,
-            client=client,
-            async_client=async_client,
-            needs_project=False,
-        )
         self._library = Library(
             self._clients, show_progress=show_progress, patience=index_timeout, poll_every=poll_every
         )
@@ -281,17 +269,14 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
         LlamaIndex's own methods hand all they are given to `as_retriever`, the engine's arguments as well.
         The engine runs the postprocessors: once is enough.
         """
-        known = inspect.signature(CustomGPTRetriever).parameters.keys() - {"node_postprocessors"}
+        known = inspect.signature(CustomGPTRetriever).parameters.keys() | CONNECTION_KEYWORDS
+        known -= {"node_postprocessors", "connection"}
         twin = copy.copy(self)
         twin._retriever = self.as_retriever(**{name: kwargs[name] for name in known & kwargs.keys()})
         return twin
 
     def _shared(self) -> dict[str, Any]:
-        return {
-            "client": self._clients.sync,
-            "async_client": self._clients.asynchronous,
-            "callback_manager": self._callback_manager,
-        }
+        return {**self._clients.shared(), "callback_manager": self._callback_manager}
 
     # What a managed index has not
 

@@ -15,9 +15,9 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.prompts.mixin import PromptMixinType
 from llama_index.core.schema import NodeWithScore, QueryBundle
 
-from customgpt_transport.options import PromptSettings, Secret
+from customgpt_transport.options import PromptSettings
 from llama_index_customgpt._asking import Answer, Asker, AsyncLine, Line, Question
-from llama_index_customgpt._clients import Clients, UsesClients
+from llama_index_customgpt._clients import UsesClients
 from llama_index_customgpt._questions import CustomGPTQueryBundle, question_of
 from llama_index_customgpt._tracing import StreamSpan
 from llama_index_customgpt.nodes import DEFAULT_SCORE
@@ -28,7 +28,9 @@ from llama_index_customgpt.responses import (
 )
 
 if TYPE_CHECKING:
-    from customgpt_transport import AsyncClient, Client, ClientOptions
+    from typing_extensions import Unpack
+
+    from customgpt_transport.adapting import Connection
     from llama_index_customgpt.tool import CustomGPTQueryEngineTool
 
 __all__ = ["CustomGPTQueryBundle", "CustomGPTQueryEngine"]
@@ -48,6 +50,9 @@ class CustomGPTQueryEngine(UsesClients, BaseQueryEngine):
     its metadata. A query costs one prompt. Needs no LLM. Does no I/O when made; pickles; one instance serves
     many threads and event loops at once.
 
+    The keywords of `connection` are those of `customgpt_transport.adapting.Connection`: api_key, base_url,
+    timeout, max_retries, client_options, client, async_client.
+
     Raises the transport's typed errors (`customgpt_transport.errors`), `ConfigurationError` when made.
     """
 
@@ -55,30 +60,16 @@ class CustomGPTQueryEngine(UsesClients, BaseQueryEngine):
         self,
         project_id: int | str | None = None,
         *,
-        api_key: str | None = None,
-        base_url: str | None = None,
         streaming: bool = False,
         session_id: str | None = None,
         settings: PromptSettings | None = None,
         node_postprocessors: Sequence[BaseNodePostprocessor] = (),
         score: float | None = DEFAULT_SCORE,
-        timeout: float | None = None,
-        client_options: ClientOptions | None = None,
-        client: Client | None = None,
-        async_client: AsyncClient | None = None,
         callback_manager: CallbackManager | None = None,
+        **connection: Unpack[Connection],
     ) -> None:
-        api_key = Secret(api_key) if api_key else None  # at once: tracebacks can show locals
+        self._connect(project_id, connection)
         super().__init__(callback_manager)
-        self._clients = Clients(
-            api_key=api_key,
-            base_url=base_url,
-            project_id=project_id,
-            timeout=timeout,
-            client_options=client_options,
-            client=client,
-            async_client=async_client,
-        )
         self._asker = Asker(self._clients, score=score, node_postprocessors=node_postprocessors)
         self.streaming = streaming
         self.session_id = session_id

@@ -10,14 +10,16 @@ from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
-from customgpt_transport.options import PromptSettings, Secret
+from customgpt_transport.options import PromptSettings
 from llama_index_customgpt._asking import Answer, Asker
-from llama_index_customgpt._clients import Clients, UsesClients
+from llama_index_customgpt._clients import UsesClients
 from llama_index_customgpt._questions import question_of
 from llama_index_customgpt.nodes import DEFAULT_SCORE
 
 if TYPE_CHECKING:
-    from customgpt_transport import AsyncClient, Client, ClientOptions
+    from typing_extensions import Unpack
+
+    from customgpt_transport.adapting import Connection
 
 __all__ = ["CustomGPTRetriever"]
 
@@ -35,31 +37,17 @@ class CustomGPTRetriever(UsesClients, BaseRetriever):
         self,
         project_id: int | str | None = None,
         *,
-        api_key: str | None = None,
-        base_url: str | None = None,
         similarity_top_k: int | None = None,
         include_answer: bool = False,
         settings: PromptSettings | None = None,
         node_postprocessors: Sequence[BaseNodePostprocessor] = (),
         score: float | None = DEFAULT_SCORE,
-        timeout: float | None = None,
-        client_options: ClientOptions | None = None,
-        client: Client | None = None,
-        async_client: AsyncClient | None = None,
         callback_manager: CallbackManager | None = None,
         verbose: bool = False,
+        **connection: Unpack[Connection],
     ) -> None:
-        api_key = Secret(api_key) if api_key else None  # at once: tracebacks can show locals
+        self._connect(project_id, connection)
         super().__init__(callback_manager=callback_manager, verbose=verbose)
-        self._clients = Clients(
-            api_key=api_key,
-            base_url=base_url,
-            project_id=project_id,
-            timeout=timeout,
-            client_options=client_options,
-            client=client,
-            async_client=async_client,
-        )
         self._asker = Asker(self._clients, score=score, node_postprocessors=node_postprocessors)
         self.similarity_top_k = similarity_top_k
         self.include_answer = include_answer

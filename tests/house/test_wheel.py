@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
+    "customgpt_cli",
     "customgpt_demo",
     "customgpt_emulator",
     "customgpt_transport",
@@ -30,7 +31,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_top_level_is_the_five_packages_and_no_shared(wheel: Path) -> None:
+def test_the_top_level_is_the_packages_and_no_shared(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.split("/")[0] for name in names}
     assert PACKAGES == {name for name in top if not name.endswith(".dist-info")}
@@ -99,6 +100,7 @@ def test_an_adapter_without_its_framework_names_the_extra(
 @pytest.mark.parametrize(
     ("module", "missing", "extra"),
     [
+        ("customgpt_cli", "click", "customgpt-adapters[cli]"),
         ("customgpt_emulator", "click", "customgpt-adapters[emulator]"),
         ("customgpt_demo", "rich", "customgpt-adapters[all]"),
         ("customgpt_demo", "llama_index", "customgpt-adapters[all]"),

@@ -1,4 +1,4 @@
-"""What the LangChain tests share: models that talk to an emulator, and no memory between tests."""
+"""What the LangChain tests share: models that talk to an emulator. Nothing is remembered between tests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_customgpt import _notices
 from langchain_customgpt._claims import CLAIMS
+from langchain_customgpt._settings import forget_warnings
 
 if TYPE_CHECKING:
     from customgpt_emulator import Emulator
@@ -22,15 +22,15 @@ def _nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("CUSTOMGPT_API_KEY", "CUSTOMGPT_PROJECT_ID", "CUSTOMGPT_BASE_URL", "LC_OUTPUT_VERSION"):
         monkeypatch.delenv(name, raising=False)
     CLAIMS.clear()
-    _notices.forget()
+    forget_warnings()
     yield
     CLAIMS.clear()
-    _notices.forget()
+    forget_warnings()
 
 
 @pytest.fixture
 def where(emulator: Emulator) -> Where:
-    """The keywords that lead any of our classes to the emulator."""
+    """Keywords that point any of our classes at the emulator."""
     return {
         "project_id": emulator.project_id,
         "api_key": emulator.api_key,
@@ -40,7 +40,7 @@ def where(emulator: Emulator) -> Where:
 
 @pytest.fixture
 def make_chat(where: Where) -> Callable[..., ChatCustomGPT]:
-    """Makes a chat model of the emulator's agent, with keywords of the test's own."""
+    """Make a chat model of the emulator's agent, with the test's own keywords."""
     from langchain_customgpt import ChatCustomGPT
 
     return lambda **settings: ChatCustomGPT(**{**where, **settings})

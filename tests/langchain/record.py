@@ -25,7 +25,7 @@ STORY = (
 
 
 def main() -> None:
-    """Write the cassette anew."""
+    """Record the cassette again, over the old one."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cat.md").write_text(f"# A cat\n\n{STORY}\n")
         settings = {**vcr_settings(), "record_mode": "all"}

@@ -1,4 +1,4 @@
-"""Part 4: a conversation of the server as LangChain messages, which a chat continues."""
+"""A conversation on the server, read as LangChain messages that a chat continues."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_what_was_asked_outside_langchain_can_be_continued(
 def test_an_answer_that_was_lost_can_be_continued_after_reading(
     read: Read, where: dict[str, Any], chat: ChatCustomGPT, emulator: Emulator
 ) -> None:
-    """The claim of the lost prompt does not stand in the way: the server says where the conversation is."""
+    """The claim of the lost prompt does not block it: the server says where the conversation stands."""
     said = converse(chat, "When are refunds paid?")
     stream = chat.stream([*said, HumanMessage("And gift cards?")])
     next(iter(stream))

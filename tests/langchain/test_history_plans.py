@@ -1,4 +1,4 @@
-"""From messages to a prompt: continue where the server stands, fork where it does not. No I/O here."""
+"""From messages to a prompt: continue what the server holds, fork where the history differs. No I/O."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from langchain_customgpt.errors import ConfigurationError
 
 
 class Server:
-    """Plays the server's part: answers what a plan sends, and remembers each conversation."""
+    """A server in memory: answers what a plan sends, and remembers each conversation."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, list[str]] = {}
@@ -148,7 +148,7 @@ class TestContinuing:
 
 
 class TestForking:
-    """The history says something else than the server: a new conversation is told the earlier turns."""
+    """The history differs from the server's: the earlier turns are told to a new conversation."""
 
     def test_an_edited_question_forks(self, server: Server) -> None:
         messages = talk(server, "one", "two")
@@ -266,7 +266,7 @@ class TestForking:
 
 
 class TestPinnedAndStateless:
-    """What the caller chose is done."""
+    """The caller's choice of conversation is obeyed."""
 
     def test_a_pinned_conversation_gets_the_question_whatever_the_history_says(self) -> None:
         plan = planned([AIMessage("foreign"), HumanMessage("one")], session_id="mine")
@@ -286,7 +286,7 @@ class TestPinnedAndStateless:
 
 
 class TestMessages:
-    """What may stand in a list of messages."""
+    """What a list of messages may hold."""
 
     @pytest.mark.parametrize(
         ("policy", "system", "prompt"),

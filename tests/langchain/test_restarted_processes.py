@@ -1,4 +1,4 @@
-"""What happened before a process began it cannot know: it asks the server, once for each conversation."""
+"""A process does not know what happened before it began: it asks the server, once per conversation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def talk(chat: ChatCustomGPT, *texts: str) -> list[Any]:
 
 
 def looks(emulator: Emulator) -> int:
-    """How often the messages of a conversation were asked for."""
+    """Return how often the messages of a conversation were listed."""
     return sum(
         entry.method == "GET" and entry.path.rstrip("/").endswith("/messages") for entry in emulator.journal
     )

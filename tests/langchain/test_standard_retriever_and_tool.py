@@ -23,7 +23,7 @@ PAGES = {
 
 
 class _AtAnEmulator:
-    """With four pages that have something to say about lamps."""
+    """Four documents that mention lamps."""
 
     @pytest.fixture(autouse=True)
     def _at_the_emulator(self, tmp_path: Path) -> Any:

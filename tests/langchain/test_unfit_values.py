@@ -1,4 +1,4 @@
-"""Values that cannot work end as our error that is LangChain's too, before any request; none show the key."""
+"""A value that cannot work raises our typed error before any request, and never shows the key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_patience_that_is_none_is_refused_when_the_model_is_made(
 def test_numbers_may_come_as_text(make_chat: MakeChat) -> None:
     chat = make_chat(timeout="60", max_retries="3")
     assert (60, 3) == (chat.timeout, chat.max_retries)
-    assert (60, 3) == (chat._options.first_byte_timeout, chat._options.retry.max_retries)
+    assert (60, 3) == (chat._clients.options.first_byte_timeout, chat._clients.options.retry.max_retries)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_ready_made_client_and_another_key_are_refused(emulator: Emulator) -> 
 
 
 def test_a_pinned_conversation_and_a_cache_are_refused(make_chat: MakeChat, emulator: Emulator) -> None:
-    """What comes from the cache would be missing in the conversation."""
+    """An answer from the cache would be missing in the conversation."""
     chat = make_chat(cache=InMemoryCache(), session_id="00000000-0000-4000-8000-000000000000")
     with pytest.raises(ConfigurationError, match="cache"):
         chat.invoke("When are refunds paid?")

@@ -1,4 +1,4 @@
-"""The ways in which LangChain asks a chat model, each giving the whole answer as one message."""
+"""The ways in which LangChain asks a chat model. Each returns the whole answer as one message."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Way = Callable[[ChatCustomGPT, Any], AIMessage]
 
 
 def merged(chunks: Iterable[Any]) -> AIMessageChunk:
-    """The sum of the chunks."""
+    """Return the sum of the chunks."""
     return cast("AIMessageChunk", reduce(add, chunks))
 
 
@@ -61,7 +61,7 @@ def events_v2(chat: ChatCustomGPT, prompt: Any) -> AIMessage:
 
 
 def graph_of(chat: ChatCustomGPT, **compile_with: Any) -> Any:
-    """The smallest LangGraph chat: one node that asks the model with all messages."""
+    """Return the smallest LangGraph chat: one node that asks the model with all messages."""
 
     def answer(state: MessagesState, config: RunnableConfig) -> dict[str, Any]:
         return {"messages": [chat.invoke(state["messages"], config)]}

@@ -1,4 +1,4 @@
-"""What the tests of the LlamaIndex adapter share: engines over a fresh emulator, sync and async as one."""
+"""What the LlamaIndex tests share: engines over a fresh emulator, and one way to call sync and async."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.llama_index.hands import Hands
+from tests.llama_index.calls import Call
 
 if TYPE_CHECKING:
     from customgpt_emulator import Emulator
@@ -25,7 +25,7 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _quiet_llama_index() -> Iterator[None]:
-    """No handler and no callback survives a test, and nothing falls back to an LLM."""
+    """No event handler or callback outlives a test, and nothing falls back to an LLM."""
     from llama_index.core import Settings
     from llama_index.core.instrumentation import root_dispatcher
 
@@ -39,14 +39,14 @@ def _quiet_llama_index() -> Iterator[None]:
 
 
 @pytest.fixture(params=["sync", "async"])
-def hands(request: pytest.FixtureRequest) -> Hands:
-    """The methods of an index in both colours, one after the other."""
-    return Hands(request.param)
+def call(request: pytest.FixtureRequest) -> Call:
+    """Calls methods synchronously in one run of the test and asynchronously in the other."""
+    return Call(request.param)
 
 
 @pytest.fixture
 def where(emulator: Emulator) -> dict[str, Any]:
-    """The arguments that lead to the emulator's agent."""
+    """The arguments that point at the emulator's agent."""
     return {
         "base_url": emulator.base_url,
         "api_key": emulator.api_key,

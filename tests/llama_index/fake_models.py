@@ -1,4 +1,4 @@
-"""Models that answer by rote, for what the framework asks of a model around our engines.
+"""Models with fixed answers, for what the framework asks of a model around our engines.
 
 The framework's own mock of a function-calling model is absent in llama-index-core 0.13.
 """
@@ -22,7 +22,7 @@ from llama_index.core.llms.llm import ToolSelection
 
 
 class Says(CustomLLM):
-    """Answers everything with `text`; keeps what it was asked."""
+    """Answers everything with `text`, and keeps what it was asked."""
 
     text: str = "YES"
     asked: list[str] = []  # noqa: RUF012 - a pydantic field, copied for each instance

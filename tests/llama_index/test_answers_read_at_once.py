@@ -1,4 +1,4 @@
-"""One streamed answer, several readers: threads, tasks, event loops, and who hears that it was cut."""
+"""One streamed answer, several readers: threads, tasks and event loops, and who is told that it was cut."""
 
 from __future__ import annotations
 

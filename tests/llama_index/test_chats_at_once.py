@@ -1,4 +1,4 @@
-"""Turns of one conversation that overlap: who waits, who is hung up, and what the history says of it."""
+"""Overlapping turns of one conversation: who waits, whose stream is closed, what the history says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def asked(engine: CustomGPTChatEngine) -> list[str | None]:
 
 
 def in_a_thread(work: Any) -> Any:
-    """Run `work` in a thread of its own, which has ended when this returns."""
+    """Run `work` in a thread of its own and wait for it to end."""
     results: list[Any] = []
     thread = threading.Thread(target=lambda: results.append(work()))
     thread.start()

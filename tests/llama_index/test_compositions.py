@@ -1,4 +1,4 @@
-"""Requirement 14: what users build around the engine, sync and async, streaming and not."""
+"""What users build around the query engine, sync and async, streaming and not."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def _collect() -> Iterator[None]:
-    """What a test left open is said in that test."""
+    """Collect garbage, so that what a test left open is reported in that test."""
     yield
     gc.collect()
 
@@ -66,7 +66,7 @@ def colour(request: pytest.FixtureRequest) -> str:
 
 
 async def ask(engine: Any, question: Any, colour: str) -> Any:
-    """Ask in that colour and read to the end."""
+    """Ask synchronously or asynchronously, and read the answer to its end."""
     if colour == "sync":
         response = engine.query(question)
         str(response)
@@ -83,7 +83,7 @@ def ids(response: Any) -> set[str]:
 
 @pytest.fixture
 def expected(where: dict[str, Any]) -> dict[str, Response]:
-    """What the engine says by itself."""
+    """The engine's own answers, without anything around it."""
     with CustomGPTQueryEngine(**where) as engine:
         answers = {question: engine.query(question) for question in (QUESTION, OTHER)}
     assert all(answer.source_nodes for answer in answers.values())
@@ -115,7 +115,7 @@ class TestRouter:
         ]
         return RouterQueryEngine(Picks(*picks), tools, llm=Says(text="Both agree."))
 
-    async def test_requirement_14_one_pick_keeps_metadata_and_sources(
+    async def test_one_pick_keeps_metadata_and_sources(
         self, any_engine: CustomGPTQueryEngine, colour: str, expected: dict[str, Response]
     ) -> None:
         response = await ask(self.router(any_engine, 1), QUESTION, colour)
@@ -127,7 +127,7 @@ class TestRouter:
         assert ids(response) <= set(response.metadata)
         await any_engine.aclose()
 
-    async def test_requirement_14_two_picks_have_all_sources(
+    async def test_two_picks_have_all_sources(
         self, any_engine: CustomGPTQueryEngine, colour: str, expected: dict[str, Response]
     ) -> None:
         response = await ask(self.router(any_engine, 0, 1), QUESTION, colour)
@@ -152,7 +152,7 @@ class TwoQuestions(BaseQuestionGenerator):
 
 
 @pytest.mark.parametrize("use_async", [False, True])
-async def test_requirement_14_sub_questions_have_all_their_sources(
+async def test_sub_questions_have_all_their_sources(
     any_engine: CustomGPTQueryEngine, colour: str, use_async: bool, expected: dict[str, Response]
 ) -> None:
     llm = Says(text="Summed up.")
@@ -181,7 +181,7 @@ class Rephrases(BaseQueryTransform):
         pass
 
 
-async def test_requirement_14_transform(
+async def test_a_transformed_query_has_text_and_sources(
     any_engine: CustomGPTQueryEngine, colour: str, expected: dict[str, Response]
 ) -> None:
     response = await ask(TransformQueryEngine(any_engine, Rephrases()), "Refunds?", colour)
@@ -213,7 +213,7 @@ class TestRetry:
         return "YES" if passing else "NO"
 
     @pytest.mark.parametrize("kind", RETRIES)
-    def test_requirement_14_a_good_answer_is_handed_on(
+    def test_a_good_answer_is_handed_on(
         self, any_engine: CustomGPTQueryEngine, kind: str, expected: dict[str, Response], emulator: Emulator
     ) -> None:
         engine = RETRIES[kind](any_engine, Says(text=self.verdict(kind, True)))
@@ -224,7 +224,7 @@ class TestRetry:
         assert len(emulator.journal.prompts()) == before + 1
 
     @pytest.mark.parametrize("kind", ["retry", "guideline"])
-    def test_requirement_14_a_bad_answer_is_asked_for_again(
+    def test_a_bad_answer_is_asked_for_again(
         self, any_engine: CustomGPTQueryEngine, kind: str, emulator: Emulator
     ) -> None:
         Settings.llm = Says(text="A better question about refunds?")
@@ -241,7 +241,7 @@ class TestCondenseQuestion:
             query_engine=engine, llm=Says(text=OTHER), memory=memory
         )
 
-    async def test_requirement_14_chat(
+    async def test_chat_has_the_text_and_the_sources_of_the_engine(
         self, any_engine: CustomGPTQueryEngine, colour: str, expected: dict[str, Response]
     ) -> None:
         chat = self.chat(any_engine)
@@ -251,14 +251,18 @@ class TestCondenseQuestion:
             assert ids(response.sources[0].raw_output) == ids(expected[question])
         await any_engine.aclose()
 
-    def test_requirement_14_stream(self, where: dict[str, Any], expected: dict[str, Response]) -> None:
+    def test_stream_chat_has_the_text_and_the_sources_of_the_engine(
+        self, where: dict[str, Any], expected: dict[str, Response]
+    ) -> None:
         chat = self.chat(CustomGPTQueryEngine(streaming=True, **where))
         response = chat.stream_chat(QUESTION)
         assert "".join(response.response_gen).strip() == expected[QUESTION].response
         # The framework copies the sources when the stream begins; they are complete in the raw output.
         assert ids(response.sources[0].raw_output) == ids(expected[QUESTION])
 
-    async def test_requirement_14_astream(self, where: dict[str, Any], expected: dict[str, Response]) -> None:
+    async def test_astream_chat_has_the_text_and_the_sources_of_the_engine(
+        self, where: dict[str, Any], expected: dict[str, Response]
+    ) -> None:
         engine = CustomGPTQueryEngine(streaming=True, **where)
         response = await self.chat(engine).astream_chat(QUESTION)
         text = "".join([token async for token in response.async_response_gen()])
@@ -273,7 +277,7 @@ class TestCondenseQuestion:
 class TestAgents:
     @pytest.mark.parametrize("own_tool", [True, False], ids=["as_tool", "QueryEngineTool"])
     @pytest.mark.parametrize("streams", [True, False])
-    async def test_requirement_14_function_agent(
+    async def test_a_function_agent_uses_the_engine_as_its_tool(
         self,
         any_engine: CustomGPTQueryEngine,
         own_tool: bool,
@@ -296,7 +300,7 @@ class TestAgents:
 
 class TestEvaluation:
     @pytest.mark.parametrize("kind", [FaithfulnessEvaluator, RelevancyEvaluator])
-    async def test_requirement_14_evaluators_read_text_and_sources(
+    async def test_evaluators_read_text_and_sources(
         self, any_engine: CustomGPTQueryEngine, colour: str, kind: Any, expected: dict[str, Response]
     ) -> None:
         llm = Says(text="YES")
@@ -312,14 +316,14 @@ class TestEvaluation:
         assert all(scored.node.get_content() in "".join(llm.asked) for scored in response.source_nodes)
         await any_engine.aclose()
 
-    async def test_requirement_14_batch_runner(self, any_engine: CustomGPTQueryEngine) -> None:
+    async def test_a_batch_runner_evaluates_every_answer(self, any_engine: CustomGPTQueryEngine) -> None:
         runner = BatchEvalRunner({"faithfulness": FaithfulnessEvaluator(llm=Says(text="YES"))}, workers=4)
         results = await runner.aevaluate_queries(any_engine, queries=[QUESTION, OTHER] * 2)
         assert [result.passing for result in results["faithfulness"]] == [True] * 4
         assert all(result.contexts for result in results["faithfulness"])
         await any_engine.aclose()
 
-    async def test_requirement_06_eval_query_engine_tool(
+    async def test_an_eval_query_engine_tool_hands_a_good_answer_on(
         self, any_engine: CustomGPTQueryEngine, colour: str, expected: dict[str, Response]
     ) -> None:
         tool = EvalQueryEngineTool.from_defaults(
@@ -330,7 +334,7 @@ class TestEvaluation:
         await any_engine.aclose()
 
 
-async def test_requirement_14_debug_handler_sees_every_query(where: dict[str, Any], colour: str) -> None:
+async def test_a_debug_handler_sees_every_query(where: dict[str, Any], colour: str) -> None:
     debug = LlamaDebugHandler(print_trace_on_end=False)
     manager = CallbackManager([debug])
     for streaming in (False, True):
@@ -340,7 +344,7 @@ async def test_requirement_14_debug_handler_sees_every_query(where: dict[str, An
     assert len(debug.get_event_pairs(CBEventType.QUERY)) == 2
 
 
-async def test_requirement_14_fusion_of_retrievers(
+async def test_a_fusion_of_retrievers_has_all_sources(
     where: dict[str, Any], colour: str, expected: dict[str, Response]
 ) -> None:
     retriever = CustomGPTRetriever(**where)

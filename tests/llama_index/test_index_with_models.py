@@ -1,4 +1,4 @@
-"""An index whose answers a model of the user's writes: every argument goes where it belongs, once."""
+"""An index with an LLM of the user's: every argument reaches the part it belongs to, once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUESTION = "How do refunds work?"
 
 
 class Counts(BaseNodePostprocessor):
-    """Counts how often it is asked."""
+    """Counts its calls."""
 
     calls: list[int]
 

@@ -1,4 +1,4 @@
-"""One engine serves ten users at once without mixing their conversations: 100 interleaved chats."""
+"""One engine serves ten users at once, in 100 interleaved chats, and mixes no conversations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def prompt(user: int, turn: int) -> str:
 
 
 def users_by_session(emulator: Emulator) -> dict[str, set[str]]:
-    """Who is heard of in each conversation, in prompts and in what they replay."""
+    """Return the users named in each conversation, by prompts and by what they replay."""
     heard: dict[str, set[str]] = defaultdict(set)
     for entry in emulator.journal.prompts():
         session = entry.path.split("/conversations/")[1].split("/")[0]

@@ -1,4 +1,4 @@
-"""A constructor that fails shows no key, not even in a traceback with its locals."""
+"""A constructor that fails never shows the key, not even in a traceback with locals."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from llama_index_customgpt._replay import AsyncPump, Pump
 
 
 class Script:
-    """A source that counts what was pulled and notes whether it was hung up."""
+    """A source that counts the pieces pulled from it and notes whether it was closed."""
 
     def __init__(self, *pieces: str | Exception) -> None:
         self.pieces = pieces

@@ -1,4 +1,4 @@
-"""Requirement 12, and 7 under OpenInference: the span of a stream is open until its last token."""
+"""The span of a streamed answer is open until its last token, under OpenInference too."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def log() -> Log:
     return Log()
 
 
-class TestRequirement12:
-    def test_requirement_12_the_span_of_a_streamed_query(
+class TestSpans:
+    def test_the_span_of_a_streamed_query_ends_with_the_whole_answer(
         self, streaming_engine: CustomGPTQueryEngine, log: Log
     ) -> None:
         response = streaming_engine.query(QUESTION)
@@ -76,7 +76,9 @@ class TestRequirement12:
         assert len(end.response.source_nodes) == len(response.source_nodes) >= 2
         end.model_dump_json()
 
-    async def test_requirement_12_async(self, streaming_engine: CustomGPTQueryEngine, log: Log) -> None:
+    async def test_the_span_of_an_async_query_ends_with_the_whole_answer(
+        self, streaming_engine: CustomGPTQueryEngine, log: Log
+    ) -> None:
         response = await streaming_engine.aquery(QUESTION)
         await response.response_gen.__anext__()
         assert log.open() == ["CustomGPTQueryEngine.stream"]
@@ -89,7 +91,7 @@ class TestRequirement12:
         assert len(end.response.source_nodes) >= 2
         await streaming_engine.aclose()
 
-    def test_requirement_12_left_early_it_ends_with_what_was_said(
+    def test_the_span_of_an_answer_left_early_ends_with_what_was_read(
         self, streaming_engine: CustomGPTQueryEngine, log: Log
     ) -> None:
         response = streaming_engine.query(QUESTION)
@@ -99,7 +101,7 @@ class TestRequirement12:
         (end,) = log.of(SynthesizeEndEvent)
         assert end.response.response.startswith(token)
 
-    def test_requirement_12_an_error_drops_it(self, where: dict[str, Any], log: Log) -> None:
+    def test_an_error_drops_the_span(self, where: dict[str, Any], log: Log) -> None:
         engine = CustomGPTQueryEngine(streaming=True, **{**where, "api_key": "1|wrong"})
         response = engine.query(QUESTION)
         with pytest.raises(AuthenticationFailed):
@@ -109,16 +111,12 @@ class TestRequirement12:
         (event,) = log.of(ExceptionEvent)
         assert isinstance(event.exception, AuthenticationFailed)
 
-    def test_the_events_of_the_base_class_are_there_once(
-        self, engine: CustomGPTQueryEngine, log: Log
-    ) -> None:
+    def test_the_events_of_the_base_class_come_once(self, engine: CustomGPTQueryEngine, log: Log) -> None:
         response = engine.query(QUESTION)
         (end,) = log.of(QueryEndEvent)
         assert end.response is response
 
-    def test_requirement_12_a_streamed_chat_reports_its_tokens(
-        self, chat_engine: CustomGPTChatEngine, log: Log
-    ) -> None:
+    def test_a_streamed_chat_reports_its_tokens(self, chat_engine: CustomGPTChatEngine, log: Log) -> None:
         response = chat_engine.stream_chat(QUESTION)
         assert log.open() == ["CustomGPTChatEngine.stream"]
         tokens = list(response.response_gen)
@@ -130,7 +128,7 @@ class TestRequirement12:
 
 
 class TestUnderOpenInference:
-    """It replaces `response_gen` with a proxy of its own, on which its span ends."""
+    """OpenInference replaces `response_gen` with a proxy, and ends its span there."""
 
     @pytest.fixture
     def spans(self) -> Iterator[Any]:
@@ -154,7 +152,9 @@ class TestUnderOpenInference:
         return {span.name: span for span in spans.get_finished_spans()}
 
     @pytest.mark.parametrize("way", ["loop then str", "next then str", "str", "get_response"])
-    def test_requirement_07_sync(self, streaming_engine: CustomGPTQueryEngine, spans: Any, way: str) -> None:
+    def test_the_spans_of_a_query_end_with_the_whole_text(
+        self, streaming_engine: CustomGPTQueryEngine, spans: Any, way: str
+    ) -> None:
         response = streaming_engine.query(QUESTION)
         assert "CustomGPTQueryEngine._query" not in self.finished(spans)
         looped = "".join(response.response_gen) if way == "loop then str" else None
@@ -171,7 +171,7 @@ class TestUnderOpenInference:
         assert len(response.source_nodes) >= 2
 
     @pytest.mark.parametrize("way", ["loop then str", "async_response_gen", "get_response"])
-    async def test_requirement_07_async(
+    async def test_the_spans_of_an_aquery_end_with_the_whole_text(
         self, streaming_engine: CustomGPTQueryEngine, spans: Any, way: str
     ) -> None:
         response = await streaming_engine.aquery(QUESTION)
@@ -188,7 +188,7 @@ class TestUnderOpenInference:
         await streaming_engine.aclose()
 
     @pytest.mark.parametrize("first", ["loop", "str"])
-    def test_requirement_05_the_tokens_can_be_had_again_and_again(
+    def test_the_tokens_can_be_read_again(
         self, streaming_engine: CustomGPTQueryEngine, spans: Any, first: str
     ) -> None:
         response = streaming_engine.query(QUESTION)
@@ -196,7 +196,7 @@ class TestUnderOpenInference:
         assert text
         assert "".join(response.response_gen) == "".join(response.response_gen) == str(response) == text
 
-    def test_requirement_07_an_error_ends_the_spans_too(self, where: dict[str, Any], spans: Any) -> None:
+    def test_an_error_ends_the_spans_too(self, where: dict[str, Any], spans: Any) -> None:
         engine = CustomGPTQueryEngine(streaming=True, **{**where, "api_key": "1|wrong"})
         response = engine.query(QUESTION)
         with pytest.raises(AuthenticationFailed):
@@ -205,7 +205,9 @@ class TestUnderOpenInference:
         assert not names["CustomGPTQueryEngine._query"].status.is_ok
         assert not names["CustomGPTQueryEngine.stream"].status.is_ok
 
-    def test_chat(self, chat_engine: CustomGPTChatEngine, spans: Any) -> None:
+    def test_a_streamed_chat_and_a_chat_end_their_spans(
+        self, chat_engine: CustomGPTChatEngine, spans: Any
+    ) -> None:
         response = chat_engine.stream_chat(QUESTION)
         assert str(response)
         chat_engine.chat("And gift cards?")

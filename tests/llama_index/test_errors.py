@@ -1,4 +1,4 @@
-"""Requirement 10: what goes wrong reaches the caller typed, from every engine and mode; a look-up never."""
+"""Every engine and mode raises typed errors; a failed look-up of a citation raises none."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from llama_index_customgpt import CustomGPTChatEngine, CustomGPTQueryEngine, Cus
 
 if TYPE_CHECKING:
     from customgpt_emulator import Emulator
+
 
 QUESTION = "How do refunds work?"
 ONCE = ClientOptions(retry=RetryPolicy(max_retries=0), recovery_patience=0)
@@ -129,7 +130,7 @@ REFUSALS: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-async def test_requirement_10_refusals_are_typed(
+async def test_refusals_are_typed_errors(
     door: Callable[..., Awaitable[Any]], refusal: str, where: dict[str, Any], emulator: Emulator
 ) -> None:
     order, kind = REFUSALS[refusal]
@@ -147,7 +148,7 @@ BREAKS: dict[str, tuple[Callable[[Any], Any], type[Exception]]] = {
 
 
 @pytest.mark.parametrize("break_", BREAKS)
-async def test_requirement_10_a_stream_that_breaks_is_typed_and_keeps_the_text_so_far(
+async def test_a_stream_that_breaks_is_a_typed_error_with_the_partial_answer(
     stream: Callable[..., Awaitable[Any]], break_: str, where: dict[str, Any], emulator: Emulator
 ) -> None:
     order, kind = BREAKS[break_]
@@ -158,7 +159,7 @@ async def test_requirement_10_a_stream_that_breaks_is_typed_and_keeps_the_text_s
     assert len(emulator.journal.prompts()) == 1
 
 
-async def test_requirement_10_a_broken_chat_stream_keeps_the_partial_answer(
+async def test_a_broken_chat_stream_keeps_the_partial_answer_in_its_history(
     where: dict[str, Any], emulator: Emulator
 ) -> None:
     engine = CustomGPTChatEngine(client_options=ONCE, **where)
@@ -171,9 +172,7 @@ async def test_requirement_10_a_broken_chat_stream_keeps_the_partial_answer(
     engine.close()
 
 
-async def test_requirement_10_every_later_reader_meets_the_error_too(
-    where: dict[str, Any], emulator: Emulator
-) -> None:
+async def test_every_later_reader_gets_the_error_too(where: dict[str, Any], emulator: Emulator) -> None:
     emulator.faults.cut_after(events=4)
     response = CustomGPTQueryEngine(streaming=True, client_options=ONCE, **where).query(QUESTION)
     for _ in range(2):
@@ -184,7 +183,7 @@ async def test_requirement_10_every_later_reader_meets_the_error_too(
     assert len(emulator.journal.prompts()) == 1
 
 
-async def test_requirement_10_one_failed_look_up_still_yields_its_node(
+async def test_a_failed_look_up_still_yields_its_node(
     door: Callable[..., Awaitable[Any]], where: dict[str, Any], emulator: Emulator
 ) -> None:
     emulator.faults.error(404, on="citations", times=1)
@@ -195,7 +194,7 @@ async def test_requirement_10_one_failed_look_up_still_yields_its_node(
     assert "title" not in stub.node.metadata
 
 
-async def test_requirement_10_look_ups_are_remembered(where: dict[str, Any], emulator: Emulator) -> None:
+async def test_each_citation_is_looked_up_once(where: dict[str, Any], emulator: Emulator) -> None:
     engine = CustomGPTQueryEngine(**where)
     engine.query(QUESTION)
     looked_up = len(emulator.journal.entries("citations.get"))

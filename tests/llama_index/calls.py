@@ -1,12 +1,12 @@
-"""The methods of an index in both colours."""
+"""Call sync and async methods the same way."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-class Hands:
-    """The index's methods in both colours, by their sync names."""
+class Call:
+    """Call a method by its sync name: itself, or its async twin (`insert` or `ainsert`), awaited."""
 
     def __init__(self, colour: str) -> None:
         self.colour = colour

@@ -1,4 +1,4 @@
-"""Requirements 16 to 20: citations as nodes."""
+"""Citations as nodes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ STUB = Citation(13, resolved=False, problem="404")
         (STUB, "Citation 13"),
     ],
 )
-def test_requirement_16_text_nodes_whose_text_is_title_and_description_and_never_empty(citation, text):
+def test_a_nodes_text_is_title_and_description_and_never_empty(citation, text):
     scored = to_node(citation, position=1)
     assert type(scored.node) is TextNode
     assert scored.text == scored.get_content(MetadataMode.NONE) == text
 
 
-def test_requirement_17_ids_are_unique_and_the_same_in_every_answer():
+def test_ids_are_unique_and_the_same_in_every_answer():
     nodes = to_nodes([FULL, STUB, Citation(14, title="Refunds")])
     assert [scored.node.node_id for scored in nodes] == ["12", "13", "14"]
     assert [scored.node.metadata["citation_id"] for scored in nodes] == [12, 13, 14]
@@ -41,7 +41,7 @@ def test_requirement_17_ids_are_unique_and_the_same_in_every_answer():
     assert to_nodes([FULL])[0].node.node_id == "12"
 
 
-def test_requirement_18_flat_metadata_without_none_and_no_ids_in_text_for_models():
+def test_metadata_is_flat_without_none_and_models_see_no_ids():
     node = to_node(FULL, position=2).node
     assert node.metadata == {
         "url": "https://lamps.example/refunds",
@@ -67,7 +67,7 @@ def test_requirement_18_flat_metadata_without_none_and_no_ids_in_text_for_models
     }
 
 
-def test_requirement_19_a_constant_score_that_says_so_and_none_on_request():
+def test_the_score_is_a_constant_that_says_so_or_none():
     with_score, without = to_node(FULL, position=1), to_node(FULL, position=1, score=None)
     assert with_score.score == 1.0
     assert with_score.node.metadata["score_is_constant"] is True
@@ -76,7 +76,7 @@ def test_requirement_19_a_constant_score_that_says_so_and_none_on_request():
     assert "score_is_constant" not in without.node.metadata
 
 
-def test_requirement_20_the_image_is_an_address_in_the_metadata_and_nothing_downloads_it():
+def test_the_image_is_an_address_in_the_metadata():
     node = to_node(FULL, position=1).node
     assert not isinstance(node, ImageNode)
     assert node.metadata["image"] == "https://lamps.example/r.png"

@@ -1,10 +1,9 @@
-"""Requirements 21 to 24: the chat engine."""
+"""The chat engine: what `chat_history` means, its conversation, its sources."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import gc
 import inspect
 import pickle
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,13 @@ import pytest
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.chat_engine.types import AgentChatResponse, BaseChatEngine, StreamingAgentChatResponse
 
-from customgpt_transport import AuthenticationFailed, StreamInterrupted
+from customgpt_transport import AuthenticationFailed
 from customgpt_transport.transcript import Turn, with_transcript
 from llama_index_customgpt import CustomGPTChatEngine
 
 if TYPE_CHECKING:
     from customgpt_emulator import Emulator
+
 
 QUESTION = "How do refunds work?"
 PAST = [
@@ -30,13 +30,13 @@ REPLAYED = with_transcript(
 )
 
 
-class Mouth:
-    """The four methods as one: what differs is only how the answer is waited for."""
+class ChatMethod:
+    """One of the four chat methods. `send` reads its answer to the end and returns it."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    async def say(self, engine: CustomGPTChatEngine, message: str, *history: Any) -> Any:
+    async def send(self, engine: CustomGPTChatEngine, message: str, *history: Any) -> Any:
         response = getattr(engine, self.name)(message, *history)
         if inspect.isawaitable(response):
             response = await response
@@ -49,20 +49,20 @@ class Mouth:
 
 
 @pytest.fixture(params=["chat", "achat", "stream_chat", "astream_chat"])
-def mouth(request: pytest.FixtureRequest) -> Mouth:
-    return Mouth(request.param)
+def method(request: pytest.FixtureRequest) -> ChatMethod:
+    return ChatMethod(request.param)
 
 
 def sent(emulator: Emulator) -> list[tuple[str, str]]:
-    """Each prompt with the conversation that it went to."""
+    """Return each prompt that was sent, with its conversation."""
     return [
         (entry.path.split("/conversations/")[1].split("/")[0], entry.prompt or "")
         for entry in emulator.journal.prompts()
     ]
 
 
-class TestRequirement21ChatHistory:
-    def test_requirement_21_signatures(self) -> None:
+class TestChatHistory:
+    def test_the_signatures_are_those_of_a_base_chat_engine(self) -> None:
         assert issubclass(CustomGPTChatEngine, BaseChatEngine)
         for name in ("chat", "achat", "stream_chat", "astream_chat"):
             parameters = inspect.signature(getattr(CustomGPTChatEngine, name)).parameters
@@ -70,11 +70,11 @@ class TestRequirement21ChatHistory:
             assert parameters["chat_history"].default is None
         assert isinstance(inspect.getattr_static(CustomGPTChatEngine, "chat_history"), property)
 
-    async def test_requirement_21_none_goes_on(
-        self, chat_engine: CustomGPTChatEngine, mouth: Mouth, emulator: Emulator
+    async def test_without_a_history_the_conversation_goes_on(
+        self, chat_engine: CustomGPTChatEngine, method: ChatMethod, emulator: Emulator
     ) -> None:
-        await mouth.say(chat_engine, QUESTION)
-        await mouth.say(chat_engine, "And gift cards?")
+        await method.send(chat_engine, QUESTION)
+        await method.send(chat_engine, "And gift cards?")
         (first, one), (second, two) = sent(emulator)
         assert (one, two) == (QUESTION, "And gift cards?")
         assert first == second == chat_engine.session_id
@@ -83,23 +83,23 @@ class TestRequirement21ChatHistory:
         assert all(type(message) is ChatMessage for message in chat_engine.chat_history)
         await chat_engine.aclose()
 
-    async def test_requirement_21_an_empty_list_starts_afresh(
-        self, chat_engine: CustomGPTChatEngine, mouth: Mouth, emulator: Emulator
+    async def test_an_empty_history_starts_a_new_conversation(
+        self, chat_engine: CustomGPTChatEngine, method: ChatMethod, emulator: Emulator
     ) -> None:
-        await mouth.say(chat_engine, QUESTION)
-        await mouth.say(chat_engine, "And gift cards?", [])
+        await method.send(chat_engine, QUESTION)
+        await method.send(chat_engine, "And gift cards?", [])
         (first, _), (second, two) = sent(emulator)
         assert first != second == chat_engine.session_id
         assert two == "And gift cards?"
         assert len(chat_engine.chat_history) == 2
         await chat_engine.aclose()
 
-    async def test_requirement_21_a_list_starts_afresh_with_those_turns_replayed(
-        self, chat_engine: CustomGPTChatEngine, mouth: Mouth, emulator: Emulator
+    async def test_a_history_starts_a_new_conversation_with_those_turns_replayed(
+        self, chat_engine: CustomGPTChatEngine, method: ChatMethod, emulator: Emulator
     ) -> None:
-        await mouth.say(chat_engine, "Who are you?")
-        await mouth.say(chat_engine, QUESTION, PAST)
-        await mouth.say(chat_engine, "And gift cards?")
+        await method.send(chat_engine, "Who are you?")
+        await method.send(chat_engine, QUESTION, PAST)
+        await method.send(chat_engine, "And gift cards?")
         (first, _), (second, two), (third, three) = sent(emulator)
         assert first != second == third
         assert two == REPLAYED
@@ -110,7 +110,7 @@ class TestRequirement21ChatHistory:
         assert len(PAST) == 2
         await chat_engine.aclose()
 
-    def test_requirement_21_system_messages_are_the_persona(
+    def test_system_messages_are_the_persona(
         self, chat_engine: CustomGPTChatEngine, emulator: Emulator
     ) -> None:
         chat_engine.chat(QUESTION, [ChatMessage(role="system", content="Be brief."), *PAST])
@@ -118,26 +118,26 @@ class TestRequirement21ChatHistory:
         assert entry.prompt == REPLAYED
         assert entry.fields["custom_persona"] == "Be brief."
 
-    async def test_requirement_21_a_refused_first_prompt_replays_again(
-        self, where: dict[str, Any], mouth: Mouth, emulator: Emulator
+    async def test_a_refused_first_prompt_keeps_the_history_to_replay(
+        self, where: dict[str, Any], method: ChatMethod, emulator: Emulator
     ) -> None:
         engine = CustomGPTChatEngine(**{**where, "api_key": "1|wrong"}, chat_history=PAST)
         with pytest.raises(AuthenticationFailed):
-            await mouth.say(engine, QUESTION)
+            await method.send(engine, QUESTION)
         assert engine.session_id is None
         assert engine.chat_history == PAST
         await engine.aclose()
 
 
-class TestRequirement22TheConversation:
-    def test_requirement_22_known_before_the_first_token(self, chat_engine: CustomGPTChatEngine) -> None:
+class TestTheConversation:
+    def test_its_id_is_known_before_the_first_token(self, chat_engine: CustomGPTChatEngine) -> None:
         assert chat_engine.session_id is None
         response = chat_engine.stream_chat(QUESTION)
         assert chat_engine.session_id
         assert response.metadata["session_id"] == chat_engine.session_id
         response.close()
 
-    async def test_requirement_22_known_before_the_first_token_async(
+    async def test_its_id_is_known_before_the_first_awaited_token(
         self, chat_engine: CustomGPTChatEngine
     ) -> None:
         response = await chat_engine.astream_chat(QUESTION)
@@ -145,40 +145,40 @@ class TestRequirement22TheConversation:
         await response.aclose()
         await chat_engine.aclose()
 
-    async def test_requirement_22_resumable(
-        self, chat_engine: CustomGPTChatEngine, mouth: Mouth, where: dict[str, Any], emulator: Emulator
+    async def test_another_engine_can_resume_it(
+        self, chat_engine: CustomGPTChatEngine, method: ChatMethod, where: dict[str, Any], emulator: Emulator
     ) -> None:
         chat_engine.chat(QUESTION)
         resumed = CustomGPTChatEngine(
             session_id=chat_engine.session_id, chat_history=chat_engine.chat_history, **where
         )
-        await mouth.say(resumed, "And gift cards?")
+        await method.send(resumed, "And gift cards?")
         (first, _), (second, two) = sent(emulator)
         assert first == second
         assert two == "And gift cards?"
         assert len(resumed.chat_history) == 4
         await resumed.aclose()
 
-    async def test_requirement_22_reset_is_lazy(
-        self, chat_engine: CustomGPTChatEngine, mouth: Mouth, emulator: Emulator
+    async def test_reset_sends_nothing_and_the_next_message_begins_a_new_one(
+        self, chat_engine: CustomGPTChatEngine, method: ChatMethod, emulator: Emulator
     ) -> None:
-        await mouth.say(chat_engine, QUESTION)
+        await method.send(chat_engine, QUESTION)
         before, asked = chat_engine.session_id, len(emulator.journal)
         chat_engine.reset()
         assert len(emulator.journal) == asked
         assert chat_engine.session_id is None
         assert chat_engine.chat_history == []
-        await mouth.say(chat_engine, QUESTION)
+        await method.send(chat_engine, QUESTION)
         assert chat_engine.session_id != before
         await chat_engine.aclose()
 
-    def test_requirement_22_never_shared_between_engines(self, where: dict[str, Any]) -> None:
+    def test_engines_share_no_conversation(self, where: dict[str, Any]) -> None:
         one, other = CustomGPTChatEngine(**where), CustomGPTChatEngine(**where)
         one.chat(QUESTION)
         other.chat(QUESTION)
         assert one.session_id != other.session_id
 
-    def test_requirement_22_it_pickles_with_its_conversation(
+    def test_the_engine_pickles_and_copies_with_it(
         self, chat_engine: CustomGPTChatEngine, where: dict[str, Any]
     ) -> None:
         chat_engine.chat(QUESTION)
@@ -188,7 +188,7 @@ class TestRequirement22TheConversation:
             assert twin.chat("And gift cards?").metadata["session_id"] == chat_engine.session_id
         assert where["api_key"] not in f"{chat_engine!r}{vars(chat_engine)}"
 
-    async def test_requirement_22_two_first_messages_at_once_share_one_conversation(
+    async def test_first_messages_at_once_share_one_conversation(
         self, chat_engine: CustomGPTChatEngine, emulator: Emulator
     ) -> None:
         await asyncio.gather(*[chat_engine.achat(QUESTION) for _ in range(5)])
@@ -196,13 +196,24 @@ class TestRequirement22TheConversation:
         assert len(chat_engine.chat_history) == 10
         await chat_engine.aclose()
 
-
-class TestRequirement23Sources:
-    async def test_requirement_23_filled_before_the_generator_ends(
-        self, chat_engine: CustomGPTChatEngine, mouth: Mouth
+    def test_the_conversation_is_known_while_the_first_token_is_awaited(
+        self, where: dict[str, Any], emulator: Emulator
     ) -> None:
-        response = await mouth.say(chat_engine, QUESTION)
-        kind = StreamingAgentChatResponse if "stream" in mouth.name else AgentChatResponse
+        engine = CustomGPTChatEngine(**where)
+        held = emulator.faults.stall(after_events=1)
+        response = engine.stream_chat(QUESTION)
+        assert engine.session_id
+        held.release()
+        assert str(response)
+        engine.close()
+
+
+class TestSources:
+    async def test_sources_and_ids_are_there_when_the_answer_is_read(
+        self, chat_engine: CustomGPTChatEngine, method: ChatMethod
+    ) -> None:
+        response = await method.send(chat_engine, QUESTION)
+        kind = StreamingAgentChatResponse if "stream" in method.name else AgentChatResponse
         assert isinstance(response, kind)
         assert len(response.source_nodes) >= 2
         assert response.metadata["prompt_id"]
@@ -210,7 +221,9 @@ class TestRequirement23Sources:
         assert str(response) == response.response == chat_engine.chat_history[-1].content
         await chat_engine.aclose()
 
-    def test_requirement_23_at_the_last_token_of_any_loop(self, chat_engine: CustomGPTChatEngine) -> None:
+    def test_a_list_of_sources_taken_early_is_filled_by_the_last_token(
+        self, chat_engine: CustomGPTChatEngine
+    ) -> None:
         response = chat_engine.stream_chat(QUESTION)
         nodes = response.source_nodes
         assert str(response) == "".join(response.response_gen)
@@ -218,7 +231,7 @@ class TestRequirement23Sources:
         assert nodes is response.source_nodes
         assert len(nodes) >= 2
 
-    async def test_requirement_23_the_wrong_colour_says_which_is_right(
+    async def test_reading_in_the_wrong_colour_says_which_is_right(
         self, chat_engine: CustomGPTChatEngine
     ) -> None:
         response = chat_engine.stream_chat(QUESTION)
@@ -231,90 +244,10 @@ class TestRequirement23Sources:
         await other.aclose()
         await chat_engine.aclose()
 
-
-class TestRequirement24LeavingEarly:
-    def check(self, engine: CustomGPTChatEngine, token: str) -> None:
-        user, agent = engine.chat_history
-        assert (user.role, user.content) == (MessageRole.USER, QUESTION)
-        assert agent.role == MessageRole.ASSISTANT
-        assert (agent.content or "").startswith(token)
-
-    def test_requirement_24_close(self, chat_engine: CustomGPTChatEngine) -> None:
-        tokens = chat_engine.stream_chat(QUESTION).response_gen
-        token = next(tokens)
-        tokens.close()
-        self.check(chat_engine, token)
-
-    def test_requirement_24_break(self, chat_engine: CustomGPTChatEngine) -> None:
-        response = chat_engine.stream_chat(QUESTION)
-        seen = []
-        for token in response.response_gen:
-            seen.append(token)
-            break
-        self.check(chat_engine, seen[0])
-        assert response.response.startswith(seen[0])
-
-    def test_requirement_24_dropping_the_response(self, chat_engine: CustomGPTChatEngine) -> None:
-        response = chat_engine.stream_chat(QUESTION)
-        token = next(response.response_gen)
-        del response
-        gc.collect()
-        self.check(chat_engine, token)
-
-    def test_requirement_24_asking_the_next_question(self, chat_engine: CustomGPTChatEngine) -> None:
-        response = chat_engine.stream_chat(QUESTION)
-        token = next(response.response_gen)
-        chat_engine.chat("And gift cards?")
-        assert [message.content for message in chat_engine.chat_history[::2]] == [QUESTION, "And gift cards?"]
-        assert (chat_engine.chat_history[1].content or "").startswith(token)
-        with pytest.raises(StreamInterrupted, match="next message"):
-            str(response)
-
-    def test_requirement_24_asking_from_inside_the_loop(self, chat_engine: CustomGPTChatEngine) -> None:
-        with pytest.raises(StreamInterrupted, match="next message"):
-            for _ in chat_engine.stream_chat(QUESTION).response_gen:
-                chat_engine.chat("And gift cards?")
-        assert len(chat_engine.chat_history) == 4
-
-    async def test_requirement_24_asking_from_inside_the_async_loop(
-        self, chat_engine: CustomGPTChatEngine
+    async def test_the_history_carries_the_sources(
+        self, chat_engine: CustomGPTChatEngine, method: ChatMethod
     ) -> None:
-        with pytest.raises(StreamInterrupted, match="next message"):
-            async for _ in (await chat_engine.astream_chat(QUESTION)).async_response_gen():
-                await chat_engine.achat("And gift cards?")
-        assert len(chat_engine.chat_history) == 4
-        await chat_engine.aclose()
-
-    async def test_requirement_24_async_close(self, chat_engine: CustomGPTChatEngine) -> None:
-        response = await chat_engine.astream_chat(QUESTION)
-        tokens = response.async_response_gen()
-        token = await tokens.__anext__()
-        await tokens.aclose()
-        self.check(chat_engine, token)
-        await chat_engine.aclose()
-
-    async def test_requirement_24_async_break_and_the_next_question(
-        self, chat_engine: CustomGPTChatEngine
-    ) -> None:
-        for keep in (True, False):
-            chat_engine.reset()
-            response: Any = await chat_engine.astream_chat(QUESTION)
-            seen = []
-            async for token in response.async_response_gen():
-                seen.append(token)
-                break
-            if not keep:
-                del response
-            await chat_engine.achat("And gift cards?")
-            asked = [message.content for message in chat_engine.chat_history[::2]]
-            assert asked == [QUESTION, "And gift cards?"]
-            assert (chat_engine.chat_history[1].content or "").startswith(seen[0])
-        await chat_engine.aclose()
-
-    async def test_requirement_24_the_history_carries_the_sources(
-        self, chat_engine: CustomGPTChatEngine, mouth: Mouth
-    ) -> None:
-        response = await mouth.say(chat_engine, QUESTION)
+        response = await method.send(chat_engine, QUESTION)
         text, *citations = chat_engine.chat_history[-1].blocks
         assert text.block_type == "text"
         assert [block.block_type for block in citations] == ["citation"] * len(response.source_nodes)

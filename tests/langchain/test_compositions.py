@@ -36,6 +36,7 @@ from tests.langchain.ways import graph_of
 if TYPE_CHECKING:
     from customgpt_emulator import Emulator
 
+
 MakeChat = Callable[..., ChatCustomGPT]
 QUESTION = "When are refunds paid?"
 
@@ -50,7 +51,7 @@ def modes(messages: list[BaseMessage]) -> list[str]:
 
 
 def sessions(emulator: Emulator) -> dict[str, list[str]]:
-    """The prompts of each conversation, as the emulator got them."""
+    """Return the prompts that the emulator received, by conversation."""
     found: dict[str, list[str]] = {}
     for entry in emulator.journal.prompts():
         found.setdefault(entry.path.split("/")[-2], []).append(entry.fields["prompt"])
@@ -60,7 +61,7 @@ def sessions(emulator: Emulator) -> dict[str, list[str]]:
 class TestChains:
     """LCEL."""
 
-    def test_a_chain_with_a_string_parser(self, chat: ChatCustomGPT) -> None:
+    def test_a_chain_with_a_string_parser_gives_the_answers_text(self, chat: ChatCustomGPT) -> None:
         prompt = ChatPromptTemplate.from_messages([("system", "Be brief."), ("human", "{question}")])
         chain = prompt | chat | StrOutputParser()
         whole = chain.invoke({"question": QUESTION})
@@ -70,25 +71,25 @@ class TestChains:
         assert "".join(pieces) == whole
         assert chain.batch([{"question": QUESTION}] * 3) == [whole] * 3
 
-    async def test_the_same_awaited(self, chat: ChatCustomGPT) -> None:
+    async def test_an_awaited_chain_gives_the_answers_text(self, chat: ChatCustomGPT) -> None:
         chain = ChatPromptTemplate.from_template("{question}") | chat | StrOutputParser()
         pieces = [piece async for piece in chain.astream({"question": QUESTION})]
         assert "".join(pieces) == await chain.ainvoke({"question": QUESTION})
         assert len(set(await chain.abatch([{"question": QUESTION}] * 5))) == 1
 
-    def test_answer_and_documents_in_parallel(self, chat: ChatCustomGPT, where: dict[str, Any]) -> None:
+    def test_answer_and_documents_come_in_parallel(self, chat: ChatCustomGPT, where: dict[str, Any]) -> None:
         both = RunnableParallel(answer=chat | StrOutputParser(), documents=CustomGPTRetriever(**where, k=2))
         result = both.invoke(QUESTION)
         assert "five working days" in result["answer"]
         assert all(isinstance(document, Document) for document in result["documents"])
 
-    def test_a_retriever_in_a_chain(self, chat: ChatCustomGPT, where: dict[str, Any]) -> None:
+    def test_a_retriever_feeds_a_chain(self, chat: ChatCustomGPT, where: dict[str, Any]) -> None:
         chain = {"context": CustomGPTRetriever(**where), "question": RunnablePassthrough()} | (
             ChatPromptTemplate.from_template("{question}\n\n{context}") | chat | StrOutputParser()
         )
         assert chain.invoke(QUESTION)
 
-    async def test_astream_events_of_a_chain(self, chat: ChatCustomGPT) -> None:
+    async def test_astream_events_of_a_chain_end_with_the_citations(self, chat: ChatCustomGPT) -> None:
         chain = ChatPromptTemplate.from_template("{question}") | chat
         events = [event async for event in chain.astream_events({"question": QUESTION}, version="v2")]
         ended = [event for event in events if event["event"] == "on_chat_model_end"]
@@ -115,7 +116,9 @@ class TestHistories:
     @pytest.mark.filterwarnings(
         "ignore:.*(RunnableWithMessageHistory|InMemoryChatMessageHistory).* deprecated"
     )
-    def test_runnable_with_message_history(self, chat: ChatCustomGPT, emulator: Emulator) -> None:
+    def test_a_message_history_continues_one_conversation(
+        self, chat: ChatCustomGPT, emulator: Emulator
+    ) -> None:
         stores: dict[str, InMemoryChatMessageHistory] = {}
         prompt = ChatPromptTemplate.from_messages([("placeholder", "{history}"), ("human", "{question}")])
         chain = RunnableWithMessageHistory(
@@ -141,7 +144,7 @@ class TestHistories:
             note(messages[1])["session_id"],
         )
 
-    def test_v0_and_v1_and_streams_mix(self, make_chat: MakeChat) -> None:
+    def test_content_of_v0_and_v1_and_streams_may_mix(self, make_chat: MakeChat) -> None:
         messages: list[Any] = []
         for turn, version in enumerate([None, "v1", None, "v1"]):
             chat = make_chat(output_version=version)
@@ -233,12 +236,12 @@ class TestGraphs:
         assert len(parts) > 5
         assert "five working days" in "".join(part.text for part in parts)
 
-    async def test_an_agent_without_tools(self, chat: ChatCustomGPT) -> None:
+    async def test_an_agent_without_tools_answers(self, chat: ChatCustomGPT) -> None:
         agent = create_agent(chat, system_prompt="Be brief.")
         final = await agent.ainvoke({"messages": [HumanMessage(QUESTION)]})
         assert final["messages"][-1].response_metadata["citations"]
 
-    def test_agents_with_other_models_in_the_same_state(self, chat: ChatCustomGPT) -> None:
+    def test_turns_of_other_models_do_not_end_the_conversation(self, chat: ChatCustomGPT) -> None:
         messages: list[BaseMessage] = [HumanMessage("one refund")]
         messages.append(chat.invoke(messages))
         messages += [
@@ -265,17 +268,21 @@ class TestBatches:
         assert len({note(answer)["session_id"] for answer in answers}) == len(answers)
         assert max(map(len, sessions(emulator).values())) == 2
 
-    def test_batch(self, chat: ChatCustomGPT, prefix: list[BaseMessage], emulator: Emulator) -> None:
+    def test_in_a_batch_one_continues_and_the_others_fork(
+        self, chat: ChatCustomGPT, prefix: list[BaseMessage], emulator: Emulator
+    ) -> None:
         inputs: list[Any] = [[*prefix, HumanMessage(f"And number {number}?")] for number in range(4)]
         self.check(chat.batch(inputs), emulator)
 
-    def test_batch_of_many_threads(
+    def test_in_a_batch_of_many_threads_one_continues(
         self, chat: ChatCustomGPT, prefix: list[BaseMessage], emulator: Emulator
     ) -> None:
         inputs: list[Any] = [[*prefix, HumanMessage("And gift cards?")]] * 32
         self.check(chat.batch(inputs, {"max_concurrency": 16}), emulator)
 
-    async def test_abatch(self, make_chat: MakeChat, emulator: Emulator) -> None:
+    async def test_in_an_abatch_one_continues_and_the_others_fork(
+        self, make_chat: MakeChat, emulator: Emulator
+    ) -> None:
         chat, question = make_chat(), HumanMessage(QUESTION)
         prefix = [question, await chat.ainvoke([question])]
         inputs: list[Any] = [[*prefix, HumanMessage("And gift cards?")]] * 8
@@ -306,7 +313,7 @@ class TestMismatch:
         assert len(emulator.journal.prompts()) == sent
         assert note(chat.invoke([AIMessage("foreign"), HumanMessage("x")]))["mode"] == "fork"
 
-    def test_another_process_is_noticed_with_verify_tip(
+    def test_with_verify_tip_a_prompt_of_another_process_is_noticed(
         self, make_chat: MakeChat, emulator: Emulator
     ) -> None:
         chat = make_chat(verify_tip="remote")

@@ -1,0 +1,1 @@
+"""The command `customgpt`: ask, chat, look after agents, check a set-up, and find out what a service does."""
