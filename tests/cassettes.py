@@ -16,7 +16,7 @@ VENDOR = "https://app.customgpt.ai"
 
 
 def _name_the_vendor(request: Any) -> Any:
-    """Put the vendor's scheme and host in place of the emulator's, whose port changes from run to run."""
+    """Replace the emulator's scheme, host and port, which change from run to run, by the vendor's."""
     parts = urlsplit(request.uri)
     if parts.hostname in ("127.0.0.1", "localhost"):
         request.uri = urlunsplit(urlsplit(VENDOR)[:2] + parts[2:])
@@ -24,7 +24,7 @@ def _name_the_vendor(request: Any) -> Any:
 
 
 def vcr_settings() -> dict[str, Any]:
-    """Give the settings as `vcr.VCR` and pytest-recording take them. Nothing is recorded unless asked."""
+    """Return settings for `vcr.VCR` and pytest-recording. Nothing is recorded unless asked for."""
     return {
         "record_mode": "none",
         "cassette_library_dir": str(LIBRARY),

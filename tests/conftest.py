@@ -1,4 +1,4 @@
-"""What every test may use: an emulator of its own, and cassettes that play through both HTTP libraries."""
+"""What every test may use: an emulator of its own, and cassettes that work with both HTTP libraries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture(autouse=True)
 def _fresh_registries() -> Iterator[None]:
-    """What all clients of a process share begins and ends empty: turns taken, ids seen, limits heard of."""
+    """Empty before and after each test what all clients of a process share: turns, ids seen, rate limits."""
     _clear_registries()
     yield
     _clear_registries()

@@ -1,7 +1,7 @@
-"""One way to say what a client does, played through requests and through aiohttp.
+"""One way to call either client, through requests and through aiohttp.
 
-A `Door` is a client with blocking words: a test written against it runs twice, and both clients must give the
-same answers, the same errors and the same requests.
+A `Door` is a client with blocking methods: a test written against it runs twice, and both clients must have
+the same answers, the same errors and the same requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Server(Protocol):
-    """What a door needs to know of an emulator."""
+    """What a door needs to know of a server."""
 
     @property
     def base_url(self) -> str: ...
@@ -39,7 +39,7 @@ class Server(Protocol):
 
 @dataclass
 class Heard:
-    """What a stream gave: its events, the whole message if it came to that, the error if it did not."""
+    """What came of a stream: its events, and the whole message or the error."""
 
     events: list[MessageEvent] = field(default_factory=list)
     message: Message | None = None
@@ -52,7 +52,7 @@ class Heard:
 
 
 class Door(ABC):
-    """A client behind blocking words. `naps` are the seconds that it was asked to sleep; nothing sleeps."""
+    """A client with blocking methods. `naps` are the seconds that it was told to sleep; nothing sleeps."""
 
     name = ""
 
@@ -68,23 +68,23 @@ class Door(ABC):
 
     @abstractmethod
     def ask(self, prompt: str, **more: Any) -> Message:
-        """As the client's own."""
+        """As the client's method."""
 
     @abstractmethod
     def stream(self, prompt: str, *, most: int | None = None, **more: Any) -> Heard:
-        """Read a stream, to its end or to `most` events; an error is in what was heard."""
+        """Read a stream, to its end or to `most` events. An error is returned, not raised."""
 
     @abstractmethod
     def citations(self, message: Message | Iterable[int], **more: Any) -> list[Citation]:
-        """As the client's own."""
+        """As the client's method."""
 
     @abstractmethod
     def call(self, path: str, *arguments: Any, **more: Any) -> Any:
-        """Call `client.<path>`, such as `messages.list`; lists come whole."""
+        """Call `client.<path>`, such as `messages.list`. An iterator is returned as a list."""
 
     @abstractmethod
     def close(self) -> None:
-        """As the client's own."""
+        """As the client's method."""
 
 
 class RequestsDoor(Door):

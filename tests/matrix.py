@@ -35,7 +35,7 @@ def interpreters() -> list[str]:
 
 
 def run(python: str, end: str) -> bool:
-    """Install and test one combination; True when it passed."""
+    """Install and test one combination. True when it passed."""
     version = subprocess.run(
         [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
         capture_output=True, text=True, check=True,
@@ -54,7 +54,7 @@ def run(python: str, end: str) -> bool:
 
 
 def main() -> int:
-    """Run what was asked for; the exit code says whether all of it passed."""
+    """Run the combinations that were asked for. Return 0 when all passed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=sorted(TESTS))
     parser.add_argument("--python", action="append", default=[])

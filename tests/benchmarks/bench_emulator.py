@@ -1,4 +1,4 @@
-"""The emulator must not be a test's bottleneck: streams, memory over many messages, indexing.
+"""What the emulator costs a test suite: streams, memory over many messages, indexing.
 
 Servers run in processes of their own: one core serves, another asks, with the same few lines for all of them.
 """
@@ -30,7 +30,7 @@ QUESTION = json.dumps({"prompt": "Say the poem"}).encode()
 
 
 def run() -> list[Ratio]:
-    """Streams against a bare handler, memory with a state file, indexing against the least that it needs."""
+    """Compare streams with a bare handler, memory with a state file, indexing with its least work."""
     with tempfile.TemporaryDirectory() as folder:
         return [*_streams(Path(folder)), *_memory(Path(folder)), *_indexing(Path(folder))]
 
@@ -54,7 +54,7 @@ def _streams(folder: Path) -> list[Ratio]:
 
 
 def _poem(folder: Path, words: int) -> Path:
-    """A folder whose one document is quoted whole: a block of code, in which each word is a token."""
+    """Make a folder with one document that is quoted whole: a block of code, each word of it a token."""
     documents = folder / f"poem{words}"
     documents.mkdir()
     lines = [" ".join(["word"] * 24) for _ in range(words // 24)]  # and each break between lines
@@ -63,7 +63,7 @@ def _poem(folder: Path, words: int) -> Path:
 
 
 class _Server:
-    """A server in its own process, and how to ask it."""
+    """A server in its own process, and requests to it."""
 
     def __init__(self, told: dict[str, Any], pid: int) -> None:
         self.port: int = told["port"]
@@ -72,7 +72,7 @@ class _Server:
         self.status = Path(f"/proc/{pid}/status")
 
     def seconds(self) -> float:
-        """How long `STREAMS` streams at once take, conversations made before."""
+        """Return the seconds that `STREAMS` streams take at once, after their conversations were created."""
 
         async def timed() -> float:
             sessions = [await self.session() for _ in range(STREAMS)]
@@ -83,7 +83,7 @@ class _Server:
         return asyncio.run(timed())
 
     async def one(self) -> bytes:
-        """A raw answer, head and all."""
+        """Return the raw answer with its head."""
         return await self.stream(await self.session())
 
     async def session(self) -> str:
@@ -96,7 +96,7 @@ class _Server:
         return await self.ask(f"{self.project}/conversations/{session}/messages?stream=true", QUESTION)
 
     async def ask(self, path: str, body: bytes) -> bytes:
-        """One request on its own connection; gives the raw answer, chunks and all."""
+        """Send one request on its own connection and return the raw answer with its chunks."""
         loop = asyncio.get_running_loop()
         transport, reader = await loop.create_connection(_Reader, "127.0.0.1", self.port)
         transport.write(
@@ -109,13 +109,13 @@ class _Server:
         return bytes(reader.received)
 
     def memory(self) -> float:
-        """Resident megabytes (Linux)."""
+        """Return the resident memory in megabytes (Linux)."""
         line = next(line for line in self.status.read_text().splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) / 1024
 
 
 class _Reader(asyncio.Protocol):
-    """Collects a chunked answer to its end: the cheapest client that can tell."""
+    """Collects a chunked answer to its end: the cheapest client that can tell where it ends."""
 
     def __init__(self) -> None:
         self.received = bytearray()
@@ -153,7 +153,7 @@ def _serve_emulator(documents: str, state: str | None = None) -> None:
 
 
 def _serve_bare(recorded: str) -> None:
-    """The same bytes in the same chunks, and nothing else."""
+    """Serve the same bytes in the same chunks, and nothing else."""
     from aiohttp import web
 
     frames = _chunks(Path(recorded).read_bytes())

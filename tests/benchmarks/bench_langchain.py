@@ -58,7 +58,7 @@ def _openai() -> Iterator[bytes]:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Both services by rote. Each event is a chunk and a write of its own, as when tokens come one by one."""
+    """Both services with fixed answers. Each event is a chunk and a write of its own, as real tokens are."""
 
     protocol_version = "HTTP/1.1"
 
@@ -82,14 +82,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 EVENTS = {"ours": list(_ours()), "openai": list(_openai())}
 
 
 def serve() -> None:
-    """Serve on a free port and print it; ends with the process that started it."""
+    """Serve on a free port and print it, until the process that started this one ends."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
         server.daemon_threads = True
         print(server.server_port, flush=True)
@@ -108,7 +108,7 @@ def _server() -> Iterator[str]:
 
 
 class Fake(BaseChatModel):
-    """Yields chunks like `pattern`'s, with nothing behind them: what is left is langchain-core's own cost."""
+    """Yields chunks like those of `pattern`, made without any work: what is measured is langchain-core."""
 
     pattern: list[AIMessageChunk]
 
@@ -142,7 +142,7 @@ class Fake(BaseChatModel):
 
 
 def _chunks(model: BaseChatModel) -> list[Any]:
-    """The model's chunks, as it hands them to langchain-core."""
+    """Return the model's chunks, as it hands them to langchain-core."""
     return [chunk.message for chunk in model._stream([HumanMessage("Go on.")])]
 
 
@@ -157,7 +157,7 @@ def _sync_cost(model: BaseChatModel) -> Callable[[], float]:
 
 
 def least_of(rounds: int, *measures: Callable[[], float]) -> list[float]:
-    """Each measure's least over `rounds`, the measures taken in turn so that drift hits all alike."""
+    """Return each measure's least over `rounds`. Measures take turns, so that drift affects all alike."""
     results = [[measure() for measure in measures] for _ in range(rounds)]
     return [min(column) for column in zip(*results, strict=True)]
 
@@ -238,7 +238,7 @@ def _import() -> Iterator[Ratio]:
 
 
 def run() -> list[Ratio]:
-    """The figures of the LangChain adapter."""
+    """Measure the LangChain adapter."""
     try:
         return [*_tokens(), *_construction(), *_import()]
     finally:

@@ -47,7 +47,7 @@ STREAMS = {TOKENS: _stream(TOKENS), 50: _stream(50)}
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """The service by rote, with the server's delay before each answer."""
+    """The service with fixed answers, each after the server's delay."""
 
     protocol_version = "HTTP/1.1"
     server: _Server
@@ -149,7 +149,7 @@ def _added(colour: str, runs: list[Callable[[], Any]]) -> list[Ratio]:
 
 
 async def _ticks(work: Awaitable[Any]) -> tuple[int, float]:
-    """Run `work`; give how often a 2 ms ticker ran beside it, and the seconds it took."""
+    """Run `work`. Return how often a 2 ms ticker ran beside it, and the seconds it took."""
     task = asyncio.ensure_future(work)
     began, ticks = time.monotonic(), 0
     while not task.done():
@@ -200,7 +200,7 @@ def _loop_figures(server: _Server, where: dict[str, Any]) -> list[Ratio]:
 
 
 def run() -> list[Ratio]:
-    """Measure against a service by rote."""
+    """Measure against a service with fixed answers."""
     with _service() as server:
         where = {"base_url": f"http://127.0.0.1:{server.server_port}", "api_key": "1|bench", "project_id": 1}
         return [*_sync_figures(where), *_async_figures(where), *_loop_figures(server, where)]

@@ -34,7 +34,7 @@ PROMPT = "Go on."
 
 
 def _cpu(run: Callable[[], Any]) -> float:
-    """Give the CPU seconds of `run`: the least of three, since what disturbs it only ever adds."""
+    """Return the CPU seconds of `run`: the least of three runs, since disturbances only add."""
     return min(_once(run) for _ in range(3))
 
 
@@ -50,7 +50,7 @@ def _cut(whole: bytes, size: int) -> list[bytes]:
 
 
 def _by_hand(chunks: Iterable[bytes]) -> int:
-    """The floor: split the bytes, `json.loads`. Counts the tokens."""
+    """The floor: split the bytes and `json.loads` them. Return the number of tokens."""
     count, tail = 0, b""
     for chunk in chunks:
         *events, tail = (tail + chunk).split(b"\n\n")

@@ -24,12 +24,12 @@ _LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 def event(**data: Any) -> bytes:
-    """Give one event as the service writes it."""
+    """Return one event as the service writes it."""
     return f"event: {data['status']}\ndata: {json.dumps(data)}\n\n".encode()
 
 
 def events(tokens: int) -> list[bytes]:
-    """Give the events of one answer."""
+    """Return the events of one answer."""
     return [
         event(status="start", prompt="Go on."),
         *(event(status="progress", message=f" word{n}") for n in range(tokens)),
@@ -39,7 +39,7 @@ def events(tokens: int) -> list[bytes]:
 
 @cache
 def _pieces(tokens: int) -> tuple[bytes, ...]:
-    """Give the head, the chunks ten at a time, and the end."""
+    """Return the head, the chunks ten at a time, and the end."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=UTF-8\r\n"
     head += b"Transfer-Encoding: chunked\r\n\r\n"
     chunks = [b"%x\r\n%s\r\n" % (len(one), one) for one in events(tokens)]
@@ -54,7 +54,7 @@ def _created() -> bytes:
 
 
 class _Connection(asyncio.Protocol):
-    """One connection; its requests are answered in turn."""
+    """One connection, whose requests are answered in turn."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
@@ -95,7 +95,7 @@ async def _serve() -> None:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Give the address of a server that runs as long as this is open."""
+    """Run a server for the length of the block. Yields its address."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.loopback"],
         stdin=subprocess.PIPE,

@@ -35,13 +35,13 @@ class Load(NamedTuple):
 
 
 def measure(reader: str, manner: str, url: str) -> Load:
-    """Run the streams in a child of their own."""
+    """Run the streams in a process of their own."""
     command = [sys.executable, "-m", "tests.benchmarks.many_streams", reader, manner, url]
     return Load(**json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
 def client(manner: str, url: str) -> tuple[Read, Callable[[], Awaitable[None]]]:
-    """Give the package's own reader."""
+    """Return the package's own reader."""
     ours = AsyncClient(base_url=url, api_key="1|bench", project_id=TOKENS)
 
     async def read(number: int) -> int:
@@ -55,7 +55,7 @@ def client(manner: str, url: str) -> tuple[Read, Callable[[], Awaitable[None]]]:
 
 
 def floor(manner: str, url: str) -> tuple[Read, Callable[[], Awaitable[None]]]:
-    """Give aiohttp with nothing but split and `json.loads`."""
+    """Return a reader of aiohttp with nothing but split and `json.loads`."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=None)
     )
@@ -75,7 +75,7 @@ def floor(manner: str, url: str) -> tuple[Read, Callable[[], Awaitable[None]]]:
 
 
 def _memory(field: str) -> float:
-    """Give VmRSS (now) or VmHWM (the peak of this program alone), in KiB."""
+    """Return VmRSS (now) or VmHWM (the peak of this program alone), in KiB."""
     status = Path("/proc/self/status")
     if status.exists():
         return float(status.read_text().partition(f"{field}:")[2].split()[0])

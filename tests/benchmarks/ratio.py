@@ -1,4 +1,4 @@
-"""A figure as a ratio within one run: seconds differ from machine to machine, ratios much less."""
+"""A figure as a ratio within one run: seconds differ between machines, ratios much less."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Ratio:
-    """One line of the report. `limit` is the most that the figure may be; None: shown, not judged."""
+    """One line of the report. `limit` is the most that the figure may be; None means not judged."""
 
     name: str
     value: float
@@ -19,7 +19,7 @@ class Ratio:
 
     @property
     def holds(self) -> bool:
-        """Whether the figure is within its limit."""
+        """True when the figure is within its limit."""
         if self.limit is None:
             return True
         return self.value >= self.limit if self.at_least else self.value <= self.limit
@@ -33,6 +33,6 @@ class Ratio:
 
 
 def median_of(rounds: int, *measures: Callable[[], float]) -> Sequence[float]:
-    """Give each measure's median over `rounds`, the measures taken in turn so that drift hits all alike."""
+    """Return each measure's median over `rounds`. Measures take turns, so that drift affects all alike."""
     results = [[measure() for measure in measures] for _ in range(rounds)]
     return [median(column) for column in zip(*results, strict=True)]

@@ -1,4 +1,4 @@
-"""The front doors: what each package promises by name is there, and nothing promised is missing."""
+"""Every name that a package exports can be imported and is listed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a newcomer gets wrong first, through every door: a typed error whose sentence says what to do next."""
+"""A newcomer's first mistakes raise, through every entry point, a typed error that says what to do next."""
 
 from __future__ import annotations
 
@@ -105,25 +105,27 @@ def caught(door: Callable[..., Any], prompt: str = "When are refunds paid?", **w
     return error.value
 
 
-def test_a_wrong_key(door: Callable[..., Any], where: dict[str, Any]) -> None:
+def test_a_wrong_key_names_the_variable_that_holds_it(
+    door: Callable[..., Any], where: dict[str, Any]
+) -> None:
     error = caught(door, **{**where, "api_key": "1|wrong"})
     assert isinstance(error, AuthenticationFailed)
     assert "CUSTOMGPT_API_KEY" in str(error)
 
 
-def test_an_unknown_agent(door: Callable[..., Any], where: dict[str, Any]) -> None:
+def test_an_unknown_agent_is_named(door: Callable[..., Any], where: dict[str, Any]) -> None:
     error = caught(door, **{**where, "project_id": 987654})
     assert isinstance(error, NotFound)
     assert "987654" in str(error)
 
 
-def test_no_key_at_all(door: Callable[..., Any]) -> None:
+def test_without_a_key_the_error_names_the_variable_to_set(door: Callable[..., Any]) -> None:
     error = caught(door, project_id=1)
     assert isinstance(error, ConfigurationError)
     assert "CUSTOMGPT_API_KEY" in str(error)
 
 
-def test_no_agent_at_all(door: Callable[..., Any]) -> None:
+def test_without_an_agent_the_error_names_the_variable_to_set(door: Callable[..., Any]) -> None:
     error = caught(door, api_key="1|made-up")
     assert isinstance(error, ConfigurationError)
     assert "CUSTOMGPT_PROJECT_ID" in str(error)
@@ -145,7 +147,7 @@ def test_an_empty_prompt_is_refused_before_any_request(
     assert not list(emulator.journal)
 
 
-def test_a_server_that_cannot_be_reached(door: Callable[..., Any]) -> None:
+def test_a_server_that_cannot_be_reached_is_named(door: Callable[..., Any]) -> None:
     with socket.socket() as taken:  # bound and not listening: a port that refuses
         taken.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"

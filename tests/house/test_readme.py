@@ -1,4 +1,4 @@
-"""The README never lies: its Python blocks run, in order, and its output is what the demo prints."""
+"""The README is true: its Python blocks run in order, and its output is what the demo prints."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 
 
 def sections() -> dict[str, list[str]]:
-    """The Python blocks of each second-level section, in order."""
+    """Return the Python blocks of each second-level section, in order."""
     found: dict[str, list[str]] = {}
     for section in re.split(r"(?m)^## ", README.read_text())[1:]:
         title = section.splitlines()[0].strip()
@@ -29,7 +29,7 @@ def sections() -> dict[str, list[str]]:
 def test_every_block_of_the_section_runs(
     title: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Blocks of a section share one namespace, as a reader types them one after the other."""
+    """The blocks of a section share one namespace, as when a reader types them one after the other."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUSTOMGPT_BASE_URL", emulator.base_url)
     monkeypatch.setenv("CUSTOMGPT_API_KEY", emulator.api_key)

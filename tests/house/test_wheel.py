@@ -44,7 +44,7 @@ def test_every_package_says_that_it_is_typed_and_the_demo_has_its_documents(whee
 
 
 def _modules_after(code: str, *, without: tuple[str, ...] = (), path: Path | None = None) -> set[str]:
-    """The modules that a fresh interpreter has loaded after `code`, with some packages not installed."""
+    """Return the modules that a fresh interpreter has loaded after `code`, some packages not installed."""
     block = "".join(f"sys.modules[{name!r}] = None\n" for name in without)
     first = f"sys.path.insert(0, {str(path)!r})\n" if path else ""
     program = f"import sys\n{first}{block}{code}\nprint(*(n for n, m in sys.modules.items() if m))"

@@ -17,7 +17,7 @@ from tests.transport.scripted import Call, ScriptedAPI
 
 @pytest.fixture
 def api() -> Iterator[ScriptedAPI]:
-    """A server that answers what the test wrote down."""
+    """A server with the answers that the test wrote down."""
     with ScriptedAPI() as running:
         yield running
 
@@ -48,7 +48,7 @@ def running() -> Iterator[Emulator]:
 
 @pytest.fixture
 def service(running: Emulator) -> Emulator:
-    """The module's emulator, as good as new."""
+    """The module's emulator, reset."""
     running.reset()
     return running
 
@@ -58,7 +58,7 @@ OpenDoor = Callable[..., Door]
 
 @pytest.fixture(params=DOORS)
 def open_door(request: pytest.FixtureRequest) -> Iterator[OpenDoor]:
-    """Each client in turn, behind the same words: `open_door(service, idle_timeout=1)`. Closed at the end."""
+    """Open each client in turn: `open_door(service, idle_timeout=1)`. Closed at the end."""
     opened: list[Door] = []
 
     def make(server: Server, **options: Any) -> Door:
@@ -71,7 +71,7 @@ def open_door(request: pytest.FixtureRequest) -> Iterator[OpenDoor]:
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 5) -> None:
-    """Look again every few milliseconds until something is so."""
+    """Wait until `true()`, looking every few milliseconds; fail after `seconds`."""
     ends_at = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < ends_at, "still not so"

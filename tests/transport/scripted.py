@@ -1,6 +1,6 @@
-"""A server that answers what the test wrote down and keeps every request: exactly what goes over the wire.
+"""A server with scripted answers that keeps every request: exactly what goes over the wire.
 
-The emulator plays the service; this one plays only the lines it is given, so that a test can show which
+The emulator plays the service; this one only sends the answers it was told to, so that a test can show which
 request was made and how often, and answer with a captured body.
 """
 
@@ -24,7 +24,7 @@ SAMPLES = Path(__file__).parent.parent / "contract" / "samples"
 
 
 class Server(Protocol):
-    """What a test's client is told of a server."""
+    """What a client needs to know of a server."""
 
     base_url: str
     api_key: str
@@ -47,7 +47,7 @@ class Seen:
 
     @property
     def fields(self) -> dict[str, str | tuple[str, bytes]]:
-        """The fields of a multipart body: text, or (file name, bytes)."""
+        """Return the fields of a multipart body: text, or (file name, bytes)."""
         head = f"Content-Type: {self.headers['content-type']}\r\n\r\n".encode()
         found: dict[str, str | tuple[str, bytes]] = {}
         for part in BytesParser().parsebytes(head + self.body).get_payload():
@@ -60,7 +60,7 @@ class Seen:
 
 @dataclass
 class Answer:
-    """One line of the script. `drop` reads the request, then closes the connection without an answer."""
+    """One answer of the script. With `drop`, the connection is closed once the request was read."""
 
     status: int = 200
     body: bytes = b""
@@ -70,7 +70,7 @@ class Answer:
 
 
 class ScriptedAPI:
-    """`on("GET /projects/7", answer, ...)`: answers are given in order, the last one again and again."""
+    """`on("GET /projects/7", answer, ...)`: answers are sent in order, then the last one again and again."""
 
     api_key = "1|scripted"
     project_id = 7
@@ -87,7 +87,7 @@ class ScriptedAPI:
         self._script[line].extend(answers)
 
     def data(self, line: str, *data: object, status: int = 200) -> None:
-        """Answer with the vendor's envelope around each of `data`."""
+        """Answer with each of `data` in turn, in the vendor's envelope."""
         for each in data:
             self.on(line, Answer(status, json.dumps({"data": each, "status": "success"}).encode()))
 
@@ -95,7 +95,7 @@ class ScriptedAPI:
         self.on(line, Answer(status, (SAMPLES / name).read_bytes()))
 
     def lines(self) -> list[str]:
-        """What was asked for, in order."""
+        """Return the method and path of each request, in order."""
         return [f"{seen.method} {seen.path}" for seen in self.seen]
 
     def __enter__(self) -> ScriptedAPI:
@@ -147,7 +147,7 @@ class ScriptedAPI:
 class Call:
     """One of the two clients, called the same way: `call(lambda client: client.agents.get(7))`.
 
-    Time stands still but for the waits that the client asks for: they are in `naps`, and take none.
+    The clock moves only by the pauses that the client asks for. They are kept in `naps` and take no time.
     """
 
     def __init__(self, server: Server, loop: asyncio.AbstractEventLoop | None) -> None:
@@ -163,7 +163,7 @@ class Call:
         self.client: Any = Client(options=options) if loop is None else AsyncClient(options=options)
 
     def __call__(self, use: Callable[[Any], Any]) -> Any:
-        """Give the result; an iterator's is a list."""
+        """Return the result. An iterator is returned as a list."""
         result = use(self.client) if self._loop is None else self._loop.run_until_complete(self._await(use))
         return list(result) if hasattr(result, "__next__") else result
 

@@ -1,4 +1,4 @@
-"""Bytes in, deltas and the finish out."""
+"""From bytes to deltas and the finished message."""
 
 from __future__ import annotations
 

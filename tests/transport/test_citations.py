@@ -16,13 +16,13 @@ PROMPT = "When are refunds paid?"
 
 
 def asked(service) -> list[int]:
-    """The ids that were looked up, in the order of the requests."""
+    """Return the ids that were looked up, in the order of the requests."""
     return [int(entry.path.split("/")[-1]) for entry in service.journal.entries("citations.*")]
 
 
 @pytest.fixture
 def ids(service, open_door):
-    """The page ids of the service's agent."""
+    """Return the page ids of the service's agent."""
     return [page.id for page in open_door(service).call("pages.list")]
 
 

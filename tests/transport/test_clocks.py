@@ -1,4 +1,4 @@
-"""Every clock is named in its error, and each measures the service's silence, never the caller's."""
+"""Every clock is named in its error, and measures the service's silence, never the caller's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PROMPT = "When are refunds paid?"
 ONCE = {"retry": RetryPolicy(max_retries=0), "recovery_patience": 0}
 
 
-def test_the_clock_of_connecting(service, open_door):
+def test_no_connection_in_time_names_connect_timeout(service, open_door):
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = []  # a queue that is full lets nobody in, and refuses nobody
         for _ in range(2):
@@ -46,7 +46,7 @@ def test_the_clock_of_connecting(service, open_door):
 
 
 @pytest.mark.parametrize("way", ["ask", "stream"])
-def test_the_clock_of_the_first_byte(service, open_door, way):
+def test_no_answer_in_time_names_first_byte_timeout(service, open_door, way):
     service.faults.slow_first_byte()
     error = failed(open_door(service, first_byte_timeout=0.2, **ONCE), way)
     assert isinstance(error, RequestTimeout)
@@ -61,7 +61,7 @@ def test_headers_alone_do_not_begin_an_answer(service, open_door):
 
 
 @pytest.mark.parametrize("way", ["ask", "stream"])
-def test_the_clock_of_bytes(service, open_door, way):
+def test_no_byte_in_time_names_idle_timeout(service, open_door, way):
     service.faults.stall(after_events=3)
     error = failed(open_door(service, idle_timeout=0.2, **ONCE), way)
     timeout = error.__cause__ if way == "stream" else error
@@ -71,7 +71,7 @@ def test_the_clock_of_bytes(service, open_door, way):
 
 
 @pytest.mark.parametrize("way", ["ask", "stream"])
-def test_the_clock_of_events_which_bytes_alone_do_not_wind(service, open_door, way):
+def test_bytes_without_an_event_name_event_timeout(service, open_door, way):
     service.faults.keep_alives(after_events=3, every=0.01)
     error = failed(open_door(service, event_timeout=0.2, idle_timeout=20, **ONCE), way)
     timeout = error.__cause__ if way == "stream" else error
@@ -87,14 +87,14 @@ def test_the_shorter_of_two_clocks_is_the_one_that_is_named(service, open_door):
     assert "idle" == heard.error.__cause__.clock
 
 
-def test_keep_alive_comments_wind_the_clock_of_bytes(service, open_door):
+def test_keep_alive_comments_wind_the_idle_clock(service, open_door):
     service.faults.keep_alives(after_events=3, every=0.02)
     heard = open_door(service, event_timeout=0.6, idle_timeout=0.3, **ONCE).stream(PROMPT)
     assert "events" == heard.error.__cause__.clock
 
 
-def test_a_stream_that_is_silent_from_time_to_time_ends_well(service, open_door):
-    """All in all longer than every clock, and no silence as long as one."""
+def test_a_stream_may_last_longer_than_every_clock(service, open_door):
+    """The stream lasts longer than every clock, but no silence in it does."""
     service.pacing.change(tokens_per_second=80)
     clocks = dict.fromkeys(("first_byte_timeout", "idle_timeout", "event_timeout"), 0.25)
     door = open_door(service, connect_timeout=0.25, **clocks, **ONCE)
@@ -105,7 +105,7 @@ def test_a_stream_that_is_silent_from_time_to_time_ends_well(service, open_door)
     assert service.journal.prompts()[0].events_sent / 80 > 0.25  # else this test shows nothing
 
 
-def test_a_malformed_chunk_cannot_hang(service, open_door):
+def test_a_malformed_chunk_does_not_hang_the_reader(service, open_door):
     service.faults.bad_chunk_size(after_events=3)
     heard = open_door(service, idle_timeout=0.2, event_timeout=0.2, first_byte_timeout=0.2, **ONCE).stream(
         PROMPT
@@ -115,7 +115,7 @@ def test_a_malformed_chunk_cannot_hang(service, open_door):
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that stands still until it is moved."""
 
     now = 0.0
 

@@ -1,4 +1,4 @@
-"""Closing a client, a loop or a forked child ends nothing that is under way elsewhere, and leaves no mess."""
+"""Closing a client, a loop or a forked child ends nothing under way elsewhere and leaves nothing open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections are made when they are needed, replaced when they are gone, and the caller's own left alone."""
+"""Connections are made when needed and replaced when gone; those of the caller's session are left alone."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ async def test_nothing_of_the_client_blocks_the_loop(service, blockbuster):
 
 @pytest.fixture
 def blockbuster():
-    """What blocks the loop raises."""
+    """Raise on any call that blocks the loop."""
     from blockbuster import blockbuster_ctx
 
     with blockbuster_ctx("customgpt_transport") as guard:

@@ -1,4 +1,4 @@
-"""Where downloads go: whole or not at all, and begun again for a new attempt."""
+"""The target of a download: written whole or not at all, and from its start for each attempt."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class TestAnOpenFile:
             open_target(7)
 
 
-def test_progress_is_told_as_it_was_heard():
+def test_progress_callbacks_get_what_was_received():
     told = []
     sink = open_target(io.BytesIO(), lambda count, total: told.append((count, total)))
     sink.received(3, None)

@@ -1,4 +1,4 @@
-"""Every error is one tree, travels by pickle with all that it knows, and says whether to send again."""
+"""Errors form one tree, travel by pickle with all that they know, and say whether to send again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAFE = {"ConnectionFailed", "RateLimited"}
 
 
 def filled(kind: type[CustomGPTError]) -> CustomGPTError:
-    """An error with a value in each of its fields that is not the default."""
+    """Return an error with a value other than the default in each field."""
     values = {}
     for name, parameter in inspect.signature(kind.__init__).parameters.items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
@@ -32,7 +32,7 @@ def filled(kind: type[CustomGPTError]) -> CustomGPTError:
 
 @pytest.mark.parametrize("kind", CLASSES)
 @pytest.mark.parametrize("travel", [lambda e: pickle.loads(pickle.dumps(e)), copy.copy, copy.deepcopy])
-def test_an_error_travels_with_all_that_it_knows(kind, travel):
+def test_a_pickled_or_copied_error_keeps_all_that_it_knows(kind, travel):
     error = filled(kind)
     error.__cause__ = ValueError("inner")
     arrived = travel(error)
@@ -70,7 +70,7 @@ def test_a_refusal_is_safe_to_send_again_by_its_status(status, asked_to_wait, sa
     drawn=st.floats(0, 1),
     retries=st.integers(0, 10_000),
 )
-def test_every_pause_is_within_its_bounds(attempt, base, cap, drawn, retries):
+def test_every_pause_before_a_retry_is_within_its_bounds(attempt, base, cap, drawn, retries):
     policy = RetryPolicy(retries, base, cap, random=lambda: drawn)
     pause = policy.delay(attempt, "prompt", RateLimited("429", status=429))
     assert (pause is None) == (attempt > retries)
@@ -80,7 +80,7 @@ def test_every_pause_is_within_its_bounds(attempt, base, cap, drawn, retries):
 
 @settings(deadline=None)  # the machine may be busy
 @given(st.text(max_size=30) | st.integers().map(str) | st.floats().map(str) | st.sampled_from(["9" * 5000]))
-def test_whatever_retry_after_says_it_is_seconds_or_nothing_and_never_a_nap_beyond_the_patience(value):
+def test_any_retry_after_is_seconds_or_none_and_no_pause_exceeds_the_patience(value):
     seconds = retry_after({"retry-after": value})
     assert seconds is None or seconds >= 0
     pause = RetryPolicy().delay(1, "prompt", RateLimited("429", status=429, retry_after=seconds))

@@ -42,7 +42,7 @@ LONE = {"recovery_patience": 0}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the caller gets: the answer, read back or not, or an error with what had arrived."""
+    """What the caller gets: the answer, recovered or not, or an error with the partial answer."""
 
     error: type[CustomGPTError] | None = None
     recovered: bool = False
@@ -63,7 +63,7 @@ def fails(error: type[CustomGPTError], **more: Any) -> Outcome:
 
 @dataclass(frozen=True)
 class Row:
-    """One fault, and the outcome of `ask` and of `stream`. `options` are the client's."""
+    """One fault, the client's options, and the outcome of `ask` and of `stream`."""
 
     name: str
     order: Callable[[Any], object]
@@ -75,7 +75,7 @@ class Row:
 def lost(
     name: str, order: Callable[..., object], ask: Outcome, stream: Outcome, **options: Any
 ) -> Iterator[Row]:
-    """An answer that is lost on the way: stored by the service all the same, or not, or not looked for."""
+    """Yield the rows of a lost answer: stored by the service, not stored, and not looked for."""
     yield Row(f"{name}, stored", lambda f: order(f, persist=True), READ_BACK, READ_BACK, options)
     yield Row(f"{name}, never stored", lambda f: order(f, persist=False), *_polled(ask, stream), options)
     yield Row(f"{name}, not looked for", lambda f: order(f, persist=True), ask, stream, {**options, **LONE})
@@ -176,7 +176,7 @@ def service() -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def answer(service: Emulator) -> str:
-    """The answer as the service gives it when nothing goes wrong, asked without our client."""
+    """The service's answer when nothing goes wrong, asked without our client."""
     base = f"{service.base_url}/api/v1/projects/{service.project_id}/conversations"
     headers = {"Authorization": f"Bearer {service.api_key}"}
     session = requests.post(base, json={"name": "x"}, headers=headers).json()["data"]["session_id"]
@@ -187,7 +187,7 @@ def answer(service: Emulator) -> str:
 @pytest.mark.parametrize("way", ["ask", "stream"])
 @pytest.mark.parametrize("library", DOORS)
 @pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
-def test_fault(service: Emulator, answer: str, row: Row, library: str, way: str) -> None:
+def test_each_fault_has_its_outcome(service: Emulator, answer: str, row: Row, library: str, way: str) -> None:
     service.reset()
     door = DOORS[library](service, **row.options)
     expected: Outcome = getattr(row, way)

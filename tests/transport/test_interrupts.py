@@ -1,4 +1,4 @@
-"""Ctrl-C can land between any two steps, and must leave no lock behind that nobody lets go of."""
+"""Ctrl-C between any two steps leaves no lock held for ever."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def service() -> Iterator[Emulator]:
 
 
 def run(service: Emulator, program: str) -> str:
-    """Run a program as a user would, strictly; give what it printed."""
+    """Run a program as a user would, with warnings as errors, and return what it printed."""
     service.reset()
     done = subprocess.run(
         [
@@ -230,7 +230,7 @@ def test_a_stream_that_is_collected_half_read_hangs_up_and_gives_its_turn_back(s
 
 
 def run_kept(service: Emulator, program: str) -> str:
-    """As `run`, without the reset that would forget the ordered faults."""
+    """Like `run`, without the reset that would forget the faults ordered before."""
     reset, service.reset = service.reset, lambda: None  # type: ignore[method-assign]
     try:
         return run(service, program)

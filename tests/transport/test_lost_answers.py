@@ -1,4 +1,4 @@
-"""An answer that was lost on the way is read back where it can be, from the emulator over real sockets."""
+"""An answer lost on the way is read back where it can be, from the emulator over real sockets."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PROMPT = "When are refunds paid?"
 
 
 def looks(service) -> list[str]:
-    """The looks at the list of messages."""
+    """Return the requests for the list of messages."""
     return [entry.path for entry in service.journal.entries("messages.list")]
 
 
 @pytest.fixture
 def answer(service, open_door):
-    """What the service says when nothing is lost."""
+    """The service's answer when nothing is lost."""
     text = open_door(service).ask(PROMPT).answer
     service.journal.clear()
     return text
@@ -30,7 +30,7 @@ def answer(service, open_door):
 
 @pytest.mark.parametrize("way", ["ask", "stream"])
 @pytest.mark.parametrize("polls", [0, 1, 3])
-def test_it_is_looked_for_until_the_service_shows_it(service, open_door, answer, way, polls):
+def test_a_lost_answer_is_looked_for_until_the_service_shows_it(service, open_door, answer, way, polls):
     service.faults.cut_after(events=4, persist=True, visible_after=polls)
     door = open_door(service)
     message = door.ask(PROMPT) if way == "ask" else door.stream(PROMPT).message
@@ -85,7 +85,7 @@ def test_an_external_id_of_the_callers_that_is_used_twice_finds_the_newer_one(se
 
 
 def test_another_programs_equal_prompt_in_the_conversation_is_not_taken_for_this_ones(service, open_door):
-    """Its id is greater than all that we have seen, its text is ours; its external id is not."""
+    """Its id is greater than all that we have seen and its text is ours, but not its external id."""
     door = open_door(service)
     session = door.call("conversations.create", "x").session_id
     theirs = requests.post(
@@ -102,7 +102,7 @@ def test_another_programs_equal_prompt_in_the_conversation_is_not_taken_for_this
     assert 6 == len(looks(service))
 
 
-def test_patience_0_looks_for_nothing(service, open_door):
+def test_with_a_patience_of_0_nothing_is_looked_for(service, open_door):
     service.faults.cut_after(events=4, persist=True)
     door = open_door(service, recovery_patience=0)
     heard = door.stream(PROMPT)
@@ -137,7 +137,7 @@ def test_nobody_looks_after_the_caller_has_left(service, open_door):
     assert ([], []) == (looks(service), door.naps)
 
 
-def test_a_look_that_is_refused_ends_the_looking(service, open_door):
+def test_a_refused_look_ends_the_looking(service, open_door):
     service.faults.cut_after(events=4, persist=True)
     service.faults.not_found(on="messages.list", times=None)
     assert isinstance(open_door(service).stream(PROMPT).error, StreamInterrupted)

@@ -16,7 +16,7 @@ from customgpt_transport.errors import ConfigurationError
 
 
 def parts(body: MultipartBody) -> list[Mail]:
-    """Read the body with a parser that is not ours."""
+    """Parse the body with a parser that is not ours."""
     head = f"Content-Type: {body.content_type}\r\n\r\n".encode()
     mail = BytesParser().parsebytes(head + b"".join(body.chunks()))
     assert mail.is_multipart()

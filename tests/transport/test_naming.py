@@ -1,4 +1,4 @@
-"""What happens below HTTP is named by what happened on the wire, the same by both libraries."""
+"""A failure below HTTP is named by what happened on the wire, the same by both libraries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ONCE = {"retry": RetryPolicy(max_retries=0), "recovery_patience": 0}
 
 
 class Peer:
-    """A server of one sentence: what it does with each connection, on a thread of its own."""
+    """A server that runs `serve(connection)` for each connection, on a thread of its own."""
 
     project_id, api_key = 7, "1|peer"
 
@@ -85,7 +85,7 @@ class Peer:
 
 @pytest.fixture
 def peer() -> Iterator[Callable[..., Peer]]:
-    """Make peers: `peer(lambda peer, connection: ...)`."""
+    """Make servers: `peer(lambda peer, connection: ...)`."""
     made: list[Peer] = []
 
     def make(serve: Callable[[Peer, socket.socket], object], scheme: str = "http") -> Peer:
@@ -99,7 +99,7 @@ def peer() -> Iterator[Callable[..., Peer]]:
 
 @pytest.fixture(params=DOORS)
 def through(request: pytest.FixtureRequest) -> Iterator[Callable[..., Door]]:
-    """Open doors of both kinds: `through(server, **options)`."""
+    """Open each client in turn: `through(server, **options)`."""
     opened: list[Door] = []
 
     def opening(server: object, **options: object) -> Door:
@@ -121,7 +121,7 @@ def asked(door: Door) -> CustomGPTError:
 
 
 class Nobody:
-    """An address that refuses."""
+    """An address that refuses connections."""
 
     project_id, api_key = 7, "1|nobody"
 
@@ -131,21 +131,21 @@ class Nobody:
 
 
 class TestNothingWasSent:
-    def test_refused(self, through):
+    def test_a_refused_connection_is_connection_failed(self, through):
         error = asked(through(server := Nobody()))
         assert ConnectionFailed is type(error)
         assert error.resend_safe
         assert server.base_url in str(error)
         assert "base_url" in str(error)
 
-    def test_a_name_that_does_not_resolve(self, through):
+    def test_a_name_that_does_not_resolve_is_connection_failed(self, through):
         assert ConnectionFailed is type(asked(through(Nobody("https://no-such-host.invalid"))))
 
-    def test_a_proxy_that_refuses(self, through):
+    def test_a_proxy_that_refuses_is_connection_failed(self, through):
         proxy = Nobody().base_url
         assert ConnectionFailed is type(asked(through(Nobody("https://h.test"), proxy=proxy)))
 
-    def test_a_proxy_that_wants_a_password(self, through, peer):
+    def test_a_proxy_that_wants_a_password_is_connection_failed(self, through, peer):
         def refuse(proxy: Peer, connection: socket.socket) -> None:
             proxy.read(connection)
             connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
@@ -155,13 +155,13 @@ class TestNothingWasSent:
         assert b"CONNECT h.test:443" in proxy.requests[0]
         assert b"nobody" not in proxy.requests[0]
 
-    def test_a_refused_prompt_is_tried_again(self, through):
+    def test_a_prompt_whose_connection_was_refused_is_tried_again(self, through):
         door = through(Nobody(), retry=RetryPolicy())
         with pytest.raises(ConnectionFailed):
             door.ask("Why?", session_id="s")
         assert 2 == len(door.naps)
 
-    def test_tls_spoken_to_a_server_that_has_none(self, through, peer):
+    def test_a_server_without_tls_is_connection_failed(self, through, peer):
         error = asked(through(peer(lambda p, c: c.sendall(b"HTTP/1.1 400 Bad\r\n\r\n"), "https")))
         assert ConnectionFailed is type(error)
 
@@ -192,8 +192,8 @@ class TestNothingWasSent:
         trusting = through(server, verify=str(tmp_path / "cert.pem"))
         assert "Because." == trusting.ask("Why?", session_id="s").answer
 
-    def test_the_clock_of_connecting(self, through):
-        """A listener whose backlog is full drops what comes: the connection is never made."""
+    def test_a_connection_that_is_never_made_is_a_timeout_safe_to_resend(self, through):
+        """A listener whose backlog is full drops new connections: none is ever made."""
         with socket.socket() as full:
             full.bind(("127.0.0.1", 0))
             full.listen(0)
@@ -208,27 +208,27 @@ class TestNothingWasSent:
         assert ("connect", False, True) == (error.clock, error.sent, error.resend_safe)
 
 
-class TestSent:
-    def test_closed_without_an_answer(self, through, peer):
+class TestThePromptWasSent:
+    def test_a_connection_closed_without_an_answer_is_connection_lost(self, through, peer):
         error = asked(through(peer(lambda p, c: p.read(c))))
         assert ConnectionLost is type(error)
         assert not error.resend_safe
 
-    def test_what_is_no_http(self, through, peer):
+    def test_an_answer_that_is_no_http_is_a_protocol_error(self, through, peer):
         def serve(p: Peer, connection: socket.socket) -> None:
             p.read(connection)
             connection.sendall(b"SSH-2.0-OpenSSH_9.6\r\n\r\n")
 
         assert ProtocolError is type(asked(through(peer(serve))))
 
-    def test_gzip_that_is_none(self, through, peer):
+    def test_a_body_that_is_no_gzip_is_a_protocol_error(self, through, peer):
         def serve(p: Peer, connection: socket.socket) -> None:
             p.read(connection)
             connection.sendall(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello")
 
         assert ProtocolError is type(asked(through(peer(serve))))
 
-    def test_the_clock_of_the_first_byte(self, through, peer):
+    def test_no_first_byte_is_a_timeout_not_safe_to_resend(self, through, peer):
         server = peer(lambda p, c: (p.read(c), p.until_left(c)))
         error = asked(through(server, first_byte_timeout=0.2))
         assert isinstance(error, RequestTimeout)
@@ -245,7 +245,7 @@ class TestSent:
         assert isinstance(heard.error, RequestTimeout)
         assert "first_byte" == heard.error.clock
 
-    def test_a_body_that_only_its_end_ends_is_read_as_it_comes(self, through, peer):
+    def test_a_body_without_a_length_is_read_as_it_comes(self, through, peer):
         def serve(p: Peer, connection: socket.socket) -> None:
             p.read(connection)
             connection.sendall(HEAD + b"\r\n" + b'data: {"status":"progress","message":"So"}\n\n')

@@ -25,7 +25,7 @@ MESSAGE = {"id": 9, "user_query": "Why?", "openai_response": "Because.", "citati
 
 
 def use(call: Call, **options: object) -> None:
-    """Give the client other options, keeping its clock."""
+    """Change the client's options, except for its clock."""
     call.client.options = replace(call.client.options, **options)
 
 
@@ -163,7 +163,7 @@ class TestRepeating:
         assert [3] == call.naps
 
 
-class TestWhatIsTold:
+class TestHooksAndLogs:
     def test_hooks_hear_of_every_attempt(self, api: ScriptedAPI, call: Call):
         heard: list[object] = []
         use(call, on_request=heard.append, on_response=heard.append, on_retry=heard.append)
@@ -222,7 +222,7 @@ class TestWhatIsTold:
 
 
 def ours(error: BaseException) -> str:
-    """Give every frame of an error but the tests' own, with its locals, as tools for tracebacks show them."""
+    """Return every frame of an error with its locals, as crash reporters show them, but the tests' own."""
     frames = traceback.StackSummary.extract(
         ((f, n) for f, n in traceback.walk_tb(error.__traceback__) if "/tests/" not in f.f_code.co_filename),
         capture_locals=True,

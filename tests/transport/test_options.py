@@ -1,4 +1,4 @@
-"""Where, as whom and how patiently: defaults, the environment, and what is refused before any request."""
+"""Options: their defaults, the environment, and what is refused before any request."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def test_a_key_that_is_no_text_is_refused_and_not_sent_as_asterisks(kind):
         ClientOptions(api_key=SecretStr("1|k"))  # type: ignore[arg-type]  # that is the point
 
 
-def test_options_of_one_call_leave_the_way_there_to_the_client():
+def test_options_of_one_call_keep_the_clients_address_and_key():
     own = ClientOptions(
         api_key="1|k",
         base_url="http://h.test",

@@ -1,4 +1,4 @@
-"""What the service says of its limits holds for all clients of a key: they wait instead of failing."""
+"""The service's limits hold for all clients of a key: they wait instead of failing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ONCE = {"retry": RetryPolicy(max_retries=0)}
 
 
 class Clock:
-    """Stands still, but for the naps that are taken on it."""
+    """A clock that is moved only by the pauses taken on it."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -127,7 +127,7 @@ def test_a_refusal_without_a_time_holds_back_for_a_moment_and_the_one_refused_ba
     assert [0.25, 0.75] == clock.naps
 
 
-def test_who_would_wait_beyond_the_patience_is_refused_without_a_request(service, open_door, clock):
+def test_a_wait_beyond_the_patience_is_refused_without_a_request(service, open_door, clock):
     service.faults.rate_limit(retry_after=3600)
     door = open_door(service, **clock.options, retry=RetryPolicy(patience=30))
     with pytest.raises(RateLimited):
@@ -172,7 +172,7 @@ def test_prompts_at_once_are_not_limited_unless_asked(service):
     assert 12 == len(service.journal.prompts())
 
 
-def test_threads_wait_for_one_of_so_many_slots(service):
+def test_threads_wait_for_a_free_slot(service):
     service.quotas.change(concurrent_prompts=2)
     service.pacing.change(time_to_first_token=0.005)
     chosen = options(service, max_concurrent_prompts=2, **ONCE)
@@ -213,7 +213,7 @@ def test_a_slot_is_given_back_by_an_error_and_by_leaving(service, open_door):
     assert idle()
 
 
-def test_who_holds_all_slots_by_open_streams_is_told_so(service):
+def test_a_caller_whose_own_streams_hold_every_slot_is_refused(service):
     service.faults.stall(after_events=3)
     with Client(options=options(service, max_concurrent_prompts=1)) as made, made.stream(PROMPT) as answer:
         next(answer)

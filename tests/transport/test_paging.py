@@ -14,7 +14,7 @@ from customgpt_transport.options import ClientOptions
 
 
 def walk(answers: dict[int, object], order: str = "desc") -> tuple[list[int], list[int]]:
-    """Give the ids found and the pages asked for, when page n answers `answers[n]`."""
+    """Return the ids found and the pages requested, when page n answers `answers[n]`."""
     pages = Pages(
         lambda page: agents.list_page(page, order=order, order_by="id", name=None),
         agents.parse_agents,
@@ -42,10 +42,10 @@ def test_a_list_that_shrank_ends_early():
     assert walk({1: page(1, 3, 9), 2: page(2, 3)}) == ([9], [1, 2])
 
 
-def test_a_service_that_always_answers_page_one_does_not_hold_us_forever():
+def test_a_service_that_always_answers_page_one_does_not_loop_for_ever():
     assert walk({1: page(1, 3, 9), 2: page(1, 3, 9)}) == ([9, 9], [1, 2])
 
 
-def test_bad_input_is_found_before_the_first_step():
+def test_bad_input_is_refused_before_the_first_step():
     with pytest.raises(ConfigurationError, match="order"):
         walk({}, order="up")

@@ -1,4 +1,4 @@
-"""A proxy means the same to both clients: which requests go through it, and what it gets to see."""
+"""A proxy means the same to both clients: which requests go through it, and what it sees of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ONCE = {"retry": RetryPolicy(max_retries=0)}
 
 
 class Proxy:
-    """Passes plain requests on to where they go; refuses tunnels. Keeps the head of each request."""
+    """A proxy that forwards plain requests, refuses tunnels, and keeps the head of each request."""
 
     def __init__(self) -> None:
         self.heads: list[str] = []
@@ -43,7 +43,7 @@ class Proxy:
             worker.join(5)
 
     def _serve(self, peer: socket.socket) -> None:
-        """One request a connection, and the answer as it comes."""
+        """Forward one request, then the answer as it arrives."""
         with peer:
             peer.settimeout(10)
             data = b""

@@ -39,7 +39,7 @@ def ask(call: Call, **settings: str) -> Message:
     )
 
 
-def test_the_stored_answer_is_given_and_the_prompt_sent_once(api: ScriptedAPI, call: Call):
+def test_the_stored_answer_is_returned_and_the_prompt_sent_once(api: ScriptedAPI, call: Call):
     api.on(SEND, Answer(drop=True))
     api.data(LIST, listed(), listed(row(9, "", "mine")), listed(row(9, "Because.", "mine")))
     message = ask(call)
@@ -90,7 +90,7 @@ def test_find_message_looks_through_all_pages(api: ScriptedAPI, call: Call):
     assert ["1", "2"] == [seen.query["page"] for seen in api.seen]
 
 
-def test_find_message_gives_nothing_for_what_is_not_answered_yet(api: ScriptedAPI, call: Call):
+def test_find_message_returns_none_for_a_prompt_that_is_not_answered_yet(api: ScriptedAPI, call: Call):
     api.data(LIST, listed(row(9, None, "mine"), row(8, "x", "other")))
     assert call(lambda c: c.find_message("s", "mine")) is None
 
@@ -136,8 +136,8 @@ def test_where_only_the_text_tells_an_old_row_does_not_count_for_a_session_that_
     assert counts(row(external_id=prompt.external_id), prompt, seen=0)
 
 
-def test_the_captured_space_does_not_matter(api: ScriptedAPI, call: Call):
-    """The vendor's stored answer begins like the streamed one, white space at the end aside."""
+def test_white_space_at_the_end_of_the_stored_answer_does_not_matter(api: ScriptedAPI, call: Call):
+    """The vendor's stored answer begins like the streamed one, except for white space at the end."""
     events = [{"status": "progress", "message": "Because "}]
     body = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()
     api.on(SEND, Answer(200, body, {"Content-Type": "text/event-stream"}))

@@ -29,7 +29,7 @@ from tests.transport.test_naming import Peer
 
 @pytest.fixture
 def talking() -> Iterator[Callable[..., tuple[Client, Peer]]]:
-    """Make a client and the server that it talks to: `talking(lambda peer, connection: ...)`."""
+    """Make a client and its server: `talking(lambda peer, connection: ...)`."""
     with contextlib.ExitStack() as ends:
 
         def make(serve: Callable[[Peer, socket.socket], object], **more: Any) -> tuple[Client, Peer]:
@@ -53,7 +53,7 @@ def moved(location: bytes) -> Callable[[Peer, socket.socket], None]:
 
 
 @pytest.mark.parametrize("location", [b"http://[/", b"/\xff\xfe", b"http://h:port/"])
-def test_a_location_that_is_no_address(talking, location):
+def test_a_redirect_to_no_address_is_a_protocol_error(talking, location):
     client, peer = talking(moved(location))
     with pytest.raises(ProtocolError, match="answered 302"):
         client.ask("Why?", session_id="s")
@@ -61,7 +61,7 @@ def test_a_location_that_is_no_address(talking, location):
 
 
 @pytest.mark.parametrize("location", [b"http://[/", b"/\xff\xfe"])
-def test_a_location_that_is_no_address_with_a_session_of_the_callers(talking, location):
+def test_a_redirect_to_no_address_is_a_protocol_error_in_a_session_of_the_callers(talking, location):
     with requests.Session() as session:
         client, peer = talking(moved(location), session=session)
         with pytest.raises(ProtocolError):
@@ -69,7 +69,7 @@ def test_a_location_that_is_no_address_with_a_session_of_the_callers(talking, lo
     assert 1 == len(peer.requests)
 
 
-def test_two_lengths_of_one_answer_are_not_blamed_on_the_caller(talking):
+def test_two_lengths_of_one_answer_are_a_protocol_error(talking):
     def serve(peer: Peer, connection: socket.socket) -> None:
         peer.read(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\n")
@@ -81,7 +81,7 @@ def test_two_lengths_of_one_answer_are_not_blamed_on_the_caller(talking):
 
 
 def test_a_pool_that_is_closed_under_a_prompt_is_opened_again(api, monkeypatch):
-    """Another thread closes the client between the taking of a pool and of its connection."""
+    """Another thread closes the client after a pool was taken and before its connection was."""
     api.sample("POST /projects/7/conversations/s/messages", "messages.send.200.int-citations.json")
     options = ClientOptions(api_key="k", base_url=api.base_url, project_id=7, sleep=lambda _: None)
     taken = urllib3.HTTPConnectionPool._get_conn
@@ -99,7 +99,7 @@ def test_a_pool_that_is_closed_under_a_prompt_is_opened_again(api, monkeypatch):
     assert 1 == len(api.seen)
 
 
-def test_a_full_pool_of_the_callers_sent_nothing(talking):
+def test_a_full_pool_of_the_callers_is_connection_failed(talking):
     class Full(urllib3.HTTPConnectionPool):
         def _get_conn(self, timeout: float | None = None) -> Any:
             raise urllib3.exceptions.EmptyPoolError(self, "Pool is full")
@@ -113,8 +113,8 @@ def test_a_full_pool_of_the_callers_sent_nothing(talking):
             client.ask("Why?", session_id="s", options=ClientOptions(retry=RetryPolicy(max_retries=0)))
 
 
-def test_a_body_that_nobody_takes_is_the_first_bytes_clock(talking):
-    """urllib3 would give it the seconds of connecting, and name those of the first byte."""
+def test_a_request_body_that_nobody_reads_names_first_byte_timeout(talking):
+    """urllib3 would apply the connect timeout to it, and name the first-byte timeout."""
     held = threading.Event()
     client, _ = talking(lambda peer, connection: connection.recv(1) and held.wait(10))
     options = ClientOptions(
@@ -138,7 +138,7 @@ def test_what_the_callers_own_progress_raises_is_not_a_lost_connection(api, tmp_
         client.sources.add(file=file, on_progress=show)
 
 
-def test_a_download_that_cannot_begin_hangs_up(talking):
+def test_a_download_whose_file_cannot_be_written_hangs_up(talking):
     def serve(peer: Peer, connection: socket.socket) -> None:
         peer.read(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nx")
@@ -156,8 +156,8 @@ def test_a_download_that_cannot_begin_hangs_up(talking):
     assert left.wait(5), caught  # whose traceback would hold the connection open
 
 
-def test_a_stream_that_another_thread_closes_ends_with_a_sentence_of_ours(api, monkeypatch):
-    """Between two looks at what it reads from, too."""
+def test_a_stream_that_another_thread_closes_raises_an_error_of_ours(api, monkeypatch):
+    """Also when it happens between two reads."""
     api.on(
         "POST /projects/7/conversations/s/messages",
         Answer(200, b'data: {"status":"progress","message":"a"}\n\n', {"Content-Type": "text/event-stream"}),
@@ -170,7 +170,7 @@ def test_a_stream_that_another_thread_closes_ends_with_a_sentence_of_ours(api, m
             next(answer)
 
 
-def test_what_stops_an_iteration_in_a_hook_is_not_the_end_of_the_call(api):
+def test_a_stop_iteration_from_a_hook_reaches_the_caller(api):
     api.on("GET /preview/1", Answer(200, b"text"))
 
     def stop(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""The design's table: which failure of which request is tried again, and when."""
+"""Which failure of which request is tried again, and when."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ TABLE = [
 
 @pytest.mark.parametrize("kind", ALL)
 @pytest.mark.parametrize(("error", "tried_again"), TABLE, ids=[f"{type(e).__name__} {e}" for e, _ in TABLE])
-def test_table(error, tried_again, kind):
+def test_which_failure_of_which_request_is_tried_again(error, tried_again, kind):
     assert (kind in tried_again) == (POLICY.delay(1, kind, error) is not None)
 
 
@@ -60,27 +60,27 @@ def test_retry_after_is_obeyed_to_the_second():
 
 
 @pytest.mark.parametrize("seconds", [60.5, float("inf")])
-def test_beyond_the_patience_the_error_is_raised_at_once(seconds):
+def test_a_retry_after_beyond_the_patience_is_not_waited_for(seconds):
     assert POLICY.delay(1, "prompt", RateLimited("429", status=429, retry_after=seconds)) is None
 
 
-def test_the_pauses_double_up_to_the_cap():
+def test_the_pauses_double_up_to_their_cap():
     error = ConnectionFailed("refused")
     policy = RetryPolicy(max_retries=9, random=lambda: 1.0)
     assert [0.5, 1, 2, 4, 8, 8] == [policy.delay(n, "prompt", error) for n in range(1, 7)]
 
 
-def test_the_jitter_is_full():
+def test_the_jitter_covers_the_whole_pause():
     assert RetryPolicy(random=lambda: 0.0).delay(2, "prompt", ConnectionFailed("refused")) == 0.0
     assert RetryPolicy(random=lambda: 0.5).delay(2, "prompt", ConnectionFailed("refused")) == 0.5
 
 
-def test_it_gives_up_after_max_retries():
+def test_no_retry_after_max_retries():
     error = ConnectionFailed("refused")
     assert POLICY.delay(2, "prompt", error) is not None
     assert POLICY.delay(3, "prompt", error) is None
     assert RetryPolicy(max_retries=0).delay(1, "prompt", error) is None
 
 
-def test_it_pickles():
+def test_a_policy_pickles():
     assert RetryPolicy() == pickle.loads(pickle.dumps(RetryPolicy()))

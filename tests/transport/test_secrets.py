@@ -1,4 +1,4 @@
-"""The key is in one header to one host, and nowhere else; what callers pass cannot change where it goes."""
+"""The key is in one header to one host and nowhere else, and no argument can change where it goes."""
 
 from __future__ import annotations
 
@@ -269,7 +269,7 @@ def failure(door, way, session):
 
 
 def everything_about(error: BaseException) -> str:
-    """All that a log, a debugger or a crash reporter can show of an error and of what led to it."""
+    """Return all that a log, a debugger or a crash reporter can show of an error and its causes."""
     shown, met = io.StringIO(), set()
     waiting: list[BaseException | None] = [error]
     while waiting:

@@ -1,4 +1,4 @@
-"""A prompt that left is not sent again, whatever stands between and whatever the caller was busy with."""
+"""A prompt that was sent is not sent again, whatever stands between and whatever the caller was doing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAIN = b"HTTP/1.1 408 Request Time-out\r\n\r\n"
 
 
 class Service(Peer):
-    """Answers each request by `behave`, over TLS when it has a context; counts the prompts."""
+    """Answers each request by `behave`, over TLS when it has a context, and counts the prompts."""
 
     def __init__(
         self, behave: Callable[[socket.socket], object], secured: ssl.SSLContext | None = None
@@ -43,7 +43,7 @@ class Service(Peer):
 
 
 class Tunnel(Peer):
-    """A proxy that passes on whatever goes through its tunnels."""
+    """A proxy that forwards whatever goes through its tunnels."""
 
     def __init__(self) -> None:
         super().__init__(self._pass_on)
@@ -96,7 +96,7 @@ def secured(certificate: Path) -> ssl.SSLContext:
 
 @pytest.fixture
 def running() -> Iterator[Callable[[Peer], Peer]]:
-    """Close at the end what a test has begun: `running(Service(...))`."""
+    """Close a server at the end of the test: `running(Service(...))`."""
     with contextlib.ExitStack() as ends:
 
         def begun(peer: Peer) -> Peer:
@@ -108,7 +108,7 @@ def running() -> Iterator[Callable[[Peer], Peer]]:
 
 @pytest.fixture(params=DOORS)
 def through(request: pytest.FixtureRequest) -> Iterator[Callable[..., Door]]:
-    """Open doors of both kinds, that try again but do not look for lost answers."""
+    """Open each client in turn: it retries but does not look for lost answers."""
     with contextlib.ExitStack() as ends:
 
         def opening(server: object, **options: object) -> Door:
@@ -126,7 +126,7 @@ def failed(door: Door) -> CustomGPTError:
 
 
 def drop(connection: socket.socket) -> None:
-    """Answer nothing: the connection closes."""
+    """Close the connection without an answer."""
 
 
 def reset(connection: socket.socket) -> None:
@@ -134,7 +134,7 @@ def reset(connection: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("leave", [drop, reset])
-def test_dropped_behind_a_forwarding_proxy(running, through, leave):
+def test_a_prompt_dropped_behind_a_forwarding_proxy_is_sent_once(running, through, leave):
     proxy = running(Service(leave))
     door = through(Address("http://127.0.0.1:9"), proxy=proxy.base_url)
     assert ConnectionLost is type(failed(door))
@@ -142,7 +142,7 @@ def test_dropped_behind_a_forwarding_proxy(running, through, leave):
 
 
 @pytest.mark.parametrize("leave", [drop, reset])
-def test_dropped_behind_a_tunnel(running, through, secured, certificate, leave):
+def test_a_prompt_dropped_behind_a_tunnel_is_sent_once(running, through, secured, certificate, leave):
     service, tunnel = running(Service(leave, secured)), running(Tunnel())
     error = failed(through(service, proxy=tunnel.base_url, verify=str(certificate)))
     assert ConnectionLost is type(error)
@@ -152,14 +152,14 @@ def test_dropped_behind_a_tunnel(running, through, secured, certificate, leave):
 @pytest.mark.parametrize(
     "through", ["requests"], indirect=True
 )  # aiohttp does not tell, so it is "lost" there
-def test_a_tunnel_that_leads_nowhere_sent_nothing(running, through, certificate):
+def test_a_prompt_whose_tunnel_was_never_made_is_tried_again(running, through, certificate):
     tunnel = running(Peer(lambda connection: connection.recv(65536)))
     door = through(Address("https://127.0.0.1:9"), proxy=tunnel.base_url, verify=str(certificate))
     assert ConnectionFailed is type(failed(door))
     assert 2 == len(door.naps)
 
 
-def test_dropped_while_the_caller_handles_a_refusal_of_their_own(running, through):
+def test_a_dropped_prompt_is_sent_once_inside_an_except_block_of_the_callers(running, through):
     service = running(Service(drop))
     door = through(service)
     try:
@@ -170,13 +170,17 @@ def test_dropped_while_the_caller_handles_a_refusal_of_their_own(running, throug
     assert 1 == service.prompts
 
 
-def test_plain_text_in_a_tls_line_after_the_prompt(running, through, secured, certificate):
+def test_plain_text_on_a_tls_connection_after_the_prompt_sends_nothing_again(
+    running, through, secured, certificate
+):
     service = running(Service(lambda connection: os.write(connection.fileno(), PLAIN), secured))
     assert failed(through(service, verify=str(certificate))).resend_safe is False
     assert 1 == service.prompts
 
 
-def test_plain_text_in_a_tls_line_in_the_middle_of_an_answer(running, through, secured, certificate):
+def test_plain_text_on_a_tls_connection_within_an_answer_sends_nothing_again(
+    running, through, secured, certificate
+):
     def begin(connection: socket.socket) -> None:
         connection.sendall(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
@@ -188,7 +192,7 @@ def test_plain_text_in_a_tls_line_in_the_middle_of_an_answer(running, through, s
     assert 1 == service.prompts
 
 
-def test_a_certificate_is_judged_before_the_prompt_leaves(running, through, secured):
+def test_a_refused_certificate_means_that_no_prompt_was_sent(running, through, secured):
     service = running(Service(drop, secured))
     assert CertificateRefused is type(failed(through(service)))
     assert 0 == service.prompts

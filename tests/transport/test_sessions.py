@@ -1,4 +1,4 @@
-"""Two prompts of one process never run in one conversation at once; threads and loops wait alike."""
+"""The registry of turns: two prompts of one process never run in one conversation at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def options(emulator: Emulator) -> ClientOptions:
 
 
 def elsewhere(function):
-    """Run on another thread and give the result."""
+    """Run on another thread and return the result."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(function).result(10)
 

@@ -35,7 +35,7 @@ class TestLineEnds:
     def test_mixed_line_ends_at_every_cut(self, cut: int) -> None:
         assert ["one", "two", "three", "four", "five"] == data_of(self.MIXED[:cut], self.MIXED[cut:])
 
-    def test_byte_by_byte(self) -> None:
+    def test_single_bytes_give_the_same_events(self) -> None:
         pieces = [self.MIXED[i : i + 1] for i in range(len(self.MIXED))]
         assert ["one", "two", "three", "four", "five"] == data_of(*pieces)
 
@@ -57,7 +57,7 @@ class TestEveryCutOfTheVendorsStream:
     def test_the_same_events(self, cut: int) -> None:
         assert self.WHOLE == decode(VENDOR_STREAM[:cut], VENDOR_STREAM[cut:])
 
-    def test_names_and_data(self) -> None:
+    def test_its_names_and_data_are_as_captured(self) -> None:
         assert ["start", "progress", "progress", "finish"] == [event.event for event in self.WHOLE]
         assert '{"status":"progress","message":" café"}' == self.WHOLE[2].data
 
@@ -174,7 +174,7 @@ class TestSize:
             for _ in range(20):
                 decoder.feed(b"x" * 100)
 
-    def test_endless_keep_alives_are_not(self) -> None:
+    def test_endless_keep_alives_are_not_refused(self) -> None:
         decoder = SSEDecoder(max_event_bytes=100)
         for _ in range(1000):
             assert [] == decoder.feed(b": ping\n")

@@ -1,4 +1,4 @@
-"""Hypothesis against the decoder: no bytes crash it, no chunking changes it, a slow plain decoder agrees."""
+"""Properties of the decoder: no bytes crash it, no chunking changes it, a slow plain decoder agrees."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STREAMS = st.one_of(st.binary(max_size=200), st.lists(st.sampled_from(TOKENS), m
 
 
 def slow_reference(stream: bytes) -> list[ServerSentEvent]:
-    """The standard's words, one after the other, over the whole stream as text."""
+    """Decode as the standard says, rule by rule, over the whole stream as text."""
     text = stream.decode("utf-8", "replace").removeprefix("\ufeff")
     lines = (
         text.replace("\r\n", "\n").replace("\r", "\n").split("\n")[:-1]
@@ -58,7 +58,7 @@ def feed(stream: bytes, cuts: list[int]) -> tuple[list[ServerSentEvent], bytes]:
 
 
 @given(STREAMS, st.lists(st.integers(0, 1000), max_size=12))
-def test_any_bytes_in_any_chunks_give_what_the_slow_decoder_gives(stream: bytes, cuts: list[int]) -> None:
+def test_any_bytes_in_any_chunks_decode_as_by_the_slow_decoder(stream: bytes, cuts: list[int]) -> None:
     assert slow_reference(stream) == feed(stream, cuts)[0]
 
 
@@ -68,7 +68,7 @@ def test_what_is_left_at_the_end_does_not_depend_on_the_chunks(stream: bytes, cu
 
 
 @given(STREAMS, st.integers(1, 50))
-def test_with_a_limit_it_gives_a_prefix_of_the_same_events(stream: bytes, most: int) -> None:
+def test_with_a_limit_the_events_are_a_prefix_of_those_without(stream: bytes, most: int) -> None:
     decoder, seen = SSEDecoder(most), []
     with suppress(ProtocolError):
         for at in range(len(stream)):

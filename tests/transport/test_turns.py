@@ -1,4 +1,4 @@
-"""Two prompts of one process never run in one conversation at once; what could never end is refused."""
+"""Turns of both clients in one conversation: who waits, in which order, and what is refused."""
 
 from __future__ import annotations
 

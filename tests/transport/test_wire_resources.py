@@ -1,4 +1,4 @@
-"""What agents, sources, pages and the account look like on the wire, against captured answers.
+"""Agents, sources, pages and the account on the wire, against captured answers.
 
 The bodies in `tests/contract/samples` are captures; its README says where each was published.
 """

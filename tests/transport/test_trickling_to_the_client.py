@@ -1,4 +1,4 @@
-"""Bytes that trickle do not wind the clocks of the blocking client, wherever in an answer they come."""
+"""Bytes that trickle in do not wind the blocking client's clocks, wherever in an answer they come."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Run = Callable[..., Peer]
 def trickling() -> Iterator[Callable[..., Client]]:
     """Make clients of a server that sends `head`, then `piece` over and over, until the client leaves.
 
-    It gives up only after so many seconds that a client which waits for the end fails its test.
+    The server goes on for so long that a client which waits for the end fails its test.
     """
     with contextlib.ExitStack() as ends:
 
@@ -89,32 +89,32 @@ def clock_of(error: BaseException | None) -> str:
     return error.clock
 
 
-def test_in_the_status_line_and_headers(trickling):
+def test_a_status_line_and_headers_that_trickle_end_by_the_first_byte_clock(trickling):
     for head in (b"H", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nX: "):
         assert "first_byte" == clock_of(asked(trickling(head)))
 
 
-def test_in_one_interim_answer_after_the_other(trickling):
+def test_endless_interim_answers_end_by_the_first_byte_clock(trickling):
     assert "first_byte" == clock_of(asked(trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n")))
 
 
-def test_inside_of_a_chunk(trickling):
+def test_a_chunk_that_trickles_ends_by_the_event_clock(trickling):
     events, error = streamed(trickling(CHUNKED + b"100000\r\n", b":"))
     assert [AnswerDelta("a")] == events
     assert "events" == clock_of(error)
 
 
-def test_inside_of_a_chunk_of_endless_text(trickling):
-    """What is there of a chunk is looked at, so that an event cannot grow beyond its bound."""
+def test_a_chunk_of_endless_text_ends_at_the_bound_of_an_event(trickling):
+    """A chunk is parsed as it arrives, so an event cannot grow beyond its bound within one."""
     client = trickling(CHUNKED + b"fffffff\r\ndata: ", b"x" * 50, seconds=20, max_event_bytes=500)
     assert isinstance(streamed(client)[1], ProtocolError)
 
 
-def test_in_the_frame_of_a_chunk(trickling):
+def test_a_chunk_header_that_trickles_ends_by_the_idle_clock(trickling):
     assert "idle" in clock_of(streamed(trickling(CHUNKED + b"5;", b"x", event_timeout=20))[1])
 
 
-def test_behind_the_last_chunk(trickling):
+def test_trailers_that_trickle_end_by_the_idle_clock(trickling):
     assert "idle" in clock_of(streamed(trickling(CHUNKED + b"0\r\n", b"X: y\r\n", event_timeout=20))[1])
 
 
@@ -125,7 +125,7 @@ def test_blank_lines_do_not_begin_an_answer(trickling):
 
 @pytest.mark.parametrize("way", [asked, lambda client: streamed(client)[1]])
 @pytest.mark.parametrize("head", [LONG % b"500 X", LONG % b"200 OK" + b"{", LONG % b"302 X\r\nLocation: /x"])
-def test_in_a_body_that_is_no_stream(trickling, way, head):
+def test_a_body_that_is_no_event_stream_ends_by_the_event_clock(trickling, way, head):
     assert "events" == clock_of(way(trickling(head)))
 
 
@@ -137,16 +137,16 @@ def test_a_citation_is_not_waited_for_beyond_its_own_clock(trickling, ids, head)
         assert "not back within 0.3 s (citation_timeout)" == citation.problem
 
 
-def test_a_citation_that_answers_late_and_slowly(trickling):
-    """The clocks of its phases share the seconds: connecting, the headers, the body."""
+def test_a_citation_that_comes_late_and_slowly_ends_by_its_own_clock(trickling):
+    """Connecting, the headers and the body share the seconds of one clock."""
     ticks = itertools.count(step=0.05)
     client = trickling(LONG % b"200 OK" + b"{", seconds=20, citation_timeout=1, clock=lambda: next(ticks))
     [citation] = client.citations([1])
     assert "not back within 1 s (citation_timeout)" == citation.problem
 
 
-def test_a_download_may_take_its_time(trickling):
-    """Only silence ends a download, however long the whole of it takes."""
+def test_a_download_that_trickles_is_read_to_its_end(trickling):
+    """Only silence ends a download, however long it takes in all."""
     body = b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n"
     to = io.BytesIO()
     assert 60 == trickling(body, seconds=0.3).pages.preview(1, to=to)

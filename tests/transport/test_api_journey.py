@@ -14,7 +14,7 @@ def api(emulator):
     return emulator
 
 
-def test_an_agent_from_files_to_a_cited_answer_and_away(call, tmp_path):
+def test_an_agent_is_made_from_files_cites_them_and_is_deleted(call, tmp_path):
     handbook = tmp_path / "handbook.txt"
     handbook.write_text("Flamingos stand on one leg to keep warm. Their colour comes from shrimps.")
     told, sent = [], []
@@ -73,7 +73,7 @@ def test_a_sitemap_is_added_refreshed_and_removed(call):
     assert source.id not in {each.id for each in call(lambda client: client.sources.list()).sitemaps}
 
 
-def test_settings_survive_the_way_there_and_back(call):
+def test_settings_are_read_back_as_they_were_written(call):
     call(
         lambda client: client.agents.update_settings(
             default_prompt="Ask about lamps",
@@ -105,7 +105,7 @@ def test_an_agent_whose_only_file_cannot_be_read_is_not_waited_for(call):
         call(lambda client: client.agents.wait_until_ready(agent.id))
 
 
-def test_the_account_is_told(call, emulator):
+def test_limits_and_user_are_read(call, emulator):
     limits = call(lambda client: client.limits.get())
     assert limits.current_projects == 1
     assert limits.max_queries > 0

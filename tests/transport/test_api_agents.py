@@ -17,7 +17,7 @@ from tests.transport.scripted import Answer
 
 
 class TestOneAgent:
-    def test_it_is_given(self, call, api):
+    def test_get_returns_it(self, call, api):
         api.sample("GET /projects/1242", "projects.create.201.json")
         assert call(lambda client: client.agents.get(1242)).name == "Example ChatBot using Sitemap"
 
@@ -25,7 +25,7 @@ class TestOneAgent:
         api.data("GET /projects/7/stats", {"pages_found": 3})
         assert call(lambda client: client.agents.stats()).pages_found == 3
 
-    def test_it_is_changed_by_a_form(self, call, api):
+    def test_update_sends_a_form(self, call, api):
         api.sample("POST /projects/7", "projects.update.200.json")
         call(lambda client: client.agents.update(7, name="New", is_shared=True))
         assert api.seen[0].fields == {"project_name": "New", "is_shared": "1"}
@@ -37,11 +37,11 @@ class TestOneAgent:
         call(lambda client: client.agents.update_settings(7, example_questions=["Why?"], default_prompt="Hi"))
         assert api.seen[1].fields == {"example_questions[0]": "Why?", "default_prompt": "Hi"}
 
-    def test_a_copy_is_given(self, call, api):
+    def test_replicate_returns_the_copy(self, call, api):
         api.data("POST /projects/7/replicate", {"id": 8}, status=201)
         assert call(lambda client: client.agents.replicate(7)).id == 8
 
-    def test_a_change_may_be_tried_again_but_a_copy_may_not(self, call, api):
+    def test_an_update_is_tried_again_and_a_replication_is_not(self, call, api):
         api.on("POST /projects/7", Answer(502, b"<html><title>Bad Gateway</title>"))
         api.sample("POST /projects/7", "projects.update.200.json")
         api.on("POST /projects/7/replicate", Answer(502, b"<html><title>Bad Gateway</title>"))
@@ -52,7 +52,7 @@ class TestOneAgent:
 
 
 class TestDeleting:
-    def test_a_deleted_agent_is_gone(self, call, api):
+    def test_delete_returns_nothing(self, call, api):
         api.sample("DELETE /projects/7", "projects.delete.200.json")
         assert call(lambda client: client.agents.delete(7)) is None
 
@@ -60,18 +60,18 @@ class TestDeleting:
         api.on("DELETE /projects/7", Answer(504), Answer(404, b'{"message":"not found"}'))
         assert call(lambda client: client.agents.delete(7)) is None
 
-    def test_a_404_at_once_does_not(self, call, api):
+    def test_a_404_at_once_is_an_error(self, call, api):
         with pytest.raises(NotFound):
             call(lambda client: client.agents.delete(7))
 
-    def test_a_refusal_without_the_envelope_is_named(self, call, api):
+    def test_a_refusal_without_the_envelope_is_typed(self, call, api):
         api.sample("DELETE /projects/7", "projects.delete.unauthorized.json", status=403)
         with pytest.raises(PermissionDenied, match="unauthorized"):
             call(lambda client: client.agents.delete(7))
 
 
 class TestAllAgents:
-    def test_every_page_is_walked(self, call, api):
+    def test_every_page_of_the_list_is_walked(self, call, api):
         first = {"current_page": 1, "last_page": 2, "data": [{"id": 3}, {"id": 2}], "total": 3}
         second = {"current_page": 2, "last_page": 2, "data": [{"id": 1}], "total": 3}
         api.data("GET /projects", first, second)
@@ -80,14 +80,14 @@ class TestAllAgents:
         assert [seen.query["page"] for seen in api.seen] == ["1", "2"]
         assert api.seen[1].query["name"] == "Help & more"
 
-    def test_bad_input_is_found_before_any_request(self, call, api):
+    def test_bad_input_is_refused_before_any_request(self, call, api):
         with pytest.raises(ConfigurationError):
             call(lambda client: client.agents.list(order="up"))
         assert api.seen == []
 
 
 class TestMakingOne:
-    def test_a_sitemap_is_all_it_takes(self, call, api):
+    def test_an_agent_is_made_from_a_sitemap(self, call, api):
         api.sample("POST /projects", "projects.create.201.json", status=201)
         agent = call(
             lambda client: client.agents.create(
@@ -125,7 +125,7 @@ class TestMakingOne:
         assert told == sorted(told)
         assert api.seen[0].headers["content-length"] == str(len(api.seen[0].body))
 
-    def test_with_a_sitemap_all_files_come_after(self, call, api):
+    def test_with_a_sitemap_all_files_are_sent_after_the_call(self, call, api):
         api.data("POST /projects", {"id": 9}, status=201)
         api.data("POST /projects/9/sources", {"id": 1}, status=201)
         call(
@@ -142,7 +142,7 @@ class TestMakingOne:
             call(lambda client: client.agents.create("Docs", files=[("a.txt", b"a"), ("b.txt", b"b")]))
         assert len(api.seen) == 2
 
-    def test_a_lost_answer_is_not_asked_for_again(self, call, api):
+    def test_a_create_whose_answer_was_lost_is_not_sent_again(self, call, api):
         api.on("POST /projects", Answer(drop=True))
         with pytest.raises(ConnectionLost, match="may have been carried out"):
             call(lambda client: client.agents.create("Docs"))
@@ -158,7 +158,7 @@ class TestMakingOne:
             {"name": "x", "files": "one.pdf"},
         ],
     )
-    def test_bad_input_is_found_before_any_request(self, call, api, given):
+    def test_bad_input_is_refused_before_any_request(self, call, api, given):
         with pytest.raises(ConfigurationError):
             call(lambda client: client.agents.create(**given))
         assert api.seen == []
@@ -205,19 +205,19 @@ class TestWaiting:
         assert call.naps == []
 
     @pytest.mark.parametrize("given", [{"timeout": 0}, {"poll_every": 0}, {"timeout": float("nan")}])
-    def test_times_must_be_times(self, call, api, given):
+    def test_times_that_are_not_positive_numbers_are_refused(self, call, api, given):
         with pytest.raises(ConfigurationError):
             call(lambda client: client.agents.wait_until_ready(7, **given))
         assert api.seen == []
 
 
 class TestTheAccount:
-    def test_limits_are_given(self, call, api):
+    def test_limits_get_returns_the_limits(self, call, api):
         api.data("GET /limits/usage", {"max_queries": 500, "current_queries": 3})
         limits = call(lambda client: client.limits.get())
         assert (limits.max_queries, limits.current_queries) == (500, 3)
 
-    def test_the_user_is_given_and_renamed(self, call, api):
+    def test_the_user_is_read_and_renamed(self, call, api):
         api.data("GET /user", {"id": 42, "name": "Ann"})
         api.data("POST /user", {"id": 42, "name": "Bea"})
         assert call(lambda client: client.user.get()).name == "Ann"

@@ -1,4 +1,4 @@
-"""Waiting for a slot, or for a key that was refused, ends: no deadlock, and no life sentence."""
+"""A wait for a slot, or for a key that was refused, always ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Meeting:
         await self._both.wait()
 
 
-async def test_tasks_that_hold_each_others_slots_are_told_so(service, options):
+async def test_tasks_that_hold_each_others_slots_are_refused(service, options):
     service.faults.stall(after_events=3, times=2)
     async with AsyncClient(options=replace(options, max_concurrent_prompts=2)) as client:
         opened, told = Meeting(), Meeting()

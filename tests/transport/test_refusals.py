@@ -78,7 +78,7 @@ def test_any_body_gives_words_and_never_an_error_of_its_own(body, words):
     ("status", "advice"),
     [(401, "CUSTOMGPT_API_KEY"), (403, "indexed"), (404, "Check the id"), (429, "Wait"), (500, "later")],
 )
-def test_the_sentence_says_what_to_do(status, advice):
+def test_the_message_says_what_to_do_next(status, advice):
     assert advice in str(api_error(refusal(status, envelope(status, "No"))))
 
 
@@ -127,5 +127,5 @@ def test_retry_after_as_a_date_is_measured_against_the_answers_own_clock():
 
 
 @pytest.mark.parametrize(("at", "seconds"), [(1030.0, 30.0), (900.0, 0.0)])
-def test_without_a_date_header_the_callers_clock_counts(at, seconds):
+def test_retry_after_without_a_date_header_is_measured_by_the_callers_clock(at, seconds):
     assert seconds == retry_after({"retry-after": formatdate(at, usegmt=True)}, now=1000.0)

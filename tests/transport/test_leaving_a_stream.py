@@ -29,7 +29,7 @@ def client_of(service, kind=Client, **more):
 
 
 def has_left(service, events: int = 3) -> None:
-    """The service sees the client leave; nobody stands in line, and nothing is open."""
+    """Assert that the service saw the client leave, that no turn is held and no connection is open."""
     left = service.journal.wait_for(lambda entry: entry.disconnected)
     assert events == left.events_sent
     wait_until(lambda: not sessions._turns)
@@ -145,7 +145,7 @@ def test_a_stream_is_entered_once(service):
     assert 1 == len(service.journal.prompts())
 
 
-def test_a_collected_stream_hangs_up(silent):
+def test_a_stream_that_was_garbage_collected_hangs_up(silent):
     with client_of(silent) as client:
         answer = client.stream(PROMPT)
         answer.__enter__()
@@ -155,7 +155,7 @@ def test_a_collected_stream_hangs_up(silent):
         has_left(silent)
 
 
-async def test_a_collected_asynchronous_stream_hangs_up(silent):
+async def test_an_async_stream_that_was_garbage_collected_hangs_up(silent):
     async with client_of(silent, AsyncClient) as client:
         answer = client.stream(PROMPT)
         await answer.__aenter__()
@@ -165,7 +165,7 @@ async def test_a_collected_asynchronous_stream_hangs_up(silent):
         await asyncio.to_thread(has_left, silent)
 
 
-async def test_a_stream_that_another_thread_collects_hangs_up(silent):
+async def test_a_stream_that_another_thread_garbage_collects_hangs_up(silent):
     async with client_of(silent, AsyncClient) as client:
         held = [client.stream(PROMPT)]
         await held[0].__aenter__()
@@ -208,7 +208,7 @@ async def test_cancelling_the_task_hangs_up(service, way):
 
 
 @pytest.mark.parametrize("way", ["stream", "ask"])
-async def test_cancelling_hangs_up_whoever_still_holds_the_stream(silent, way):
+async def test_cancelling_hangs_up_even_when_somebody_still_holds_the_stream(silent, way):
     async with client_of(silent, AsyncClient) as client:
         held = client.stream(PROMPT)
         if way == "stream":

@@ -1,4 +1,4 @@
-"""A service that takes a request, or gives an answer, in drops does not hold the caller for ever."""
+"""A service that reads a request, or sends an answer, in drops does not hold the async client for ever."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ HEAD = b"HTTP/1.1 %s\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: ch
 Serve = Callable[[socket.socket, threading.Event], None]
 
 
-class Dribbler:
-    """Accepts, and treats each connection as it was told, until the test is over."""
+class TricklingServer:
+    """A server that runs `serve` for each connection, until the test is over."""
 
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
@@ -54,11 +54,11 @@ class Dribbler:
 
 
 @pytest.fixture
-def dribbler() -> Iterator[Callable[[Serve], Dribbler]]:
-    made: list[Dribbler] = []
+def trickling() -> Iterator[Callable[[Serve], TricklingServer]]:
+    made: list[TricklingServer] = []
 
-    def make(serve: Serve) -> Dribbler:
-        made.append(Dribbler(serve))
+    def make(serve: Serve) -> TricklingServer:
+        made.append(TricklingServer(serve))
         return made[-1]
 
     yield make
@@ -78,7 +78,7 @@ def drops(head: bytes, drop: bytes) -> Serve:
     return serve
 
 
-def options(server: Dribbler, **more: object) -> ClientOptions:
+def options(server: TricklingServer, **more: object) -> ClientOptions:
     clocks = {"first_byte_timeout": 0.3, "idle_timeout": 0.3, "event_timeout": 0.3, "connect_timeout": 0.3}
     return ClientOptions(
         api_key="1|k",
@@ -92,9 +92,9 @@ def options(server: Dribbler, **more: object) -> ClientOptions:
 
 
 async def failure(
-    server: Dribbler, *, streamed: bool, prompt: str = PROMPT, **more: object
+    server: TricklingServer, *, streamed: bool, prompt: str = PROMPT, **more: object
 ) -> CustomGPTError:
-    """Give the error that a prompt ends in, itself or as the cause of an interrupted stream."""
+    """Return the error that a prompt ends in: itself, or the cause of an interrupted stream."""
     async with AsyncClient(options=options(server)) as client:
         with pytest.raises(CustomGPTError) as raised:
             if streamed:
@@ -109,8 +109,8 @@ async def failure(
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("what", ["a long prompt", "a file"])
-async def test_a_body_that_nobody_reads(dribbler, what, streamed):
-    server = dribbler(lambda peer, over: None)
+async def test_a_request_body_that_nobody_reads_ends_by_the_first_byte_clock(trickling, what, streamed):
+    server = trickling(lambda peer, over: None)
     long = "x" * 20_000_000
     asked = {"prompt": long} if what == "a long prompt" else {"files": [("a.txt", long.encode())]}
     error = await asyncio.wait_for(failure(server, streamed=streamed, **asked), 20)
@@ -130,8 +130,8 @@ async def test_a_long_prompt_arrives_whole_and_with_its_length(service):
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_headers_that_do_not_end(dribbler, streamed):
-    server = dribbler(drops(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"))
+async def test_headers_that_do_not_end_end_by_the_first_byte_clock(trickling, streamed):
+    server = trickling(drops(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"))
     error = await asyncio.wait_for(failure(server, streamed=streamed), 10)
     assert isinstance(error, RequestTimeout)
     assert "first_byte" == error.clock
@@ -148,8 +148,8 @@ async def test_headers_that_do_not_end(dribbler, streamed):
     ],
     ids=["blank lines", "json", "html", "redirect", "error"],
 )
-async def test_a_body_that_never_becomes_an_event_stream(dribbler, status, drop, clock):
-    server = dribbler(drops(HEAD % status, b"%x\r\n%s\r\n" % (len(drop), drop)))
+async def test_a_body_that_never_becomes_an_event_stream_ends_by_its_clock(trickling, status, drop, clock):
+    server = trickling(drops(HEAD % status, b"%x\r\n%s\r\n" % (len(drop), drop)))
     error = await asyncio.wait_for(failure(server, streamed=True), 10)
     assert isinstance(error, RequestTimeout)
     assert clock == error.clock

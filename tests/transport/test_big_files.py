@@ -1,4 +1,4 @@
-"""A big file goes up and comes down without ever being in memory, through both clients."""
+"""A big file is uploaded and downloaded without ever being in memory, through both clients."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALLOWED = 8 * 2**20
 
 
 class BulkServer:
-    """Takes one upload and throws it away, or gives `SIZE` zeros, with one small buffer of its own."""
+    """Takes one upload and throws it away, or sends `SIZE` zeros, with one small buffer."""
 
     api_key = "1|bulk"
     project_id = 7

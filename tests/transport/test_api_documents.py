@@ -57,23 +57,23 @@ class TestSources:
         assert [seen.fields["file"] for seen in api.seen] == [("guide.pdf", PDF)] * 2
 
     @pytest.mark.parametrize("answer", [Answer(500), Answer(503), Answer(drop=True)])
-    def test_but_never_when_it_may_have_arrived(self, call, api, answer):
+    def test_an_upload_that_may_have_arrived_is_not_sent_again(self, call, api, answer):
         api.on("POST /projects/7/sources", answer)
         with pytest.raises((ServerError, ConnectionLost), match="may have been carried out"):
             call(lambda client: client.sources.add(file=("a.txt", b"a")))
         assert len(api.seen) == 1
 
-    def test_all_sources_are_given_in_one(self, call, api):
+    def test_list_returns_sitemaps_and_uploads(self, call, api):
         api.data("GET /projects/7/sources", {"sitemaps": [{"id": 1}], "uploads": {"id": 2, "settings": []}})
         sources = call(lambda client: client.sources.list())
         assert ([source.id for source in sources.sitemaps], sources.uploads.id) == ([1], 2)
 
-    def test_how_a_sitemap_is_refreshed_can_be_changed(self, call, api):
+    def test_update_changes_how_a_sitemap_is_refreshed(self, call, api):
         api.data("PUT /projects/7/sources/9", {"id": 9}, status=201)
         call(lambda client: client.sources.update(9, remove_missing_pages=False, execute_js=True))
         assert api.seen[0].json == {"remove_unexist_pages": False, "executive_js": True}
 
-    def test_one_is_deleted(self, call, api):
+    def test_a_source_is_deleted(self, call, api):
         api.sample("DELETE /projects/7/sources/9", "pages.delete.200.json")
         assert call(lambda client: client.sources.delete(9)) is None
 
@@ -85,7 +85,7 @@ class TestSources:
             call(lambda client: client.sources.sync(9))
         assert api.lines().count("PUT /projects/7/sources/9/instant-sync") == 1
 
-    def test_why_a_sync_was_refused_is_told(self, call, api):
+    def test_a_refused_sync_raises_the_services_reason(self, call, api):
         api.on("PUT /projects/7/sources/9/instant-sync", Answer(403, b'{"message":"Your plan has no sync"}'))
         with pytest.raises(PermissionDenied, match="Your plan has no sync"):
             call(lambda client: client.sources.sync(9))
@@ -100,7 +100,7 @@ class TestSources:
             {"sitemap_path": ""},
         ],
     )
-    def test_bad_input_is_found_before_any_request(self, call, api, given):
+    def test_bad_input_is_refused_before_any_request(self, call, api, given):
         with pytest.raises(ConfigurationError):
             call(lambda client: client.sources.add(**given))
         assert api.seen == []
@@ -159,7 +159,7 @@ class TestPreview:
         assert {thread for *_, thread in told} == {threading.current_thread()}
         assert "application/json" not in api.seen[0].headers["accept"]
 
-    def test_or_into_an_open_file(self, call, api):
+    def test_the_stored_file_is_written_into_an_open_file(self, call, api):
         api.on("GET /preview/9", Answer(200, PDF))
         file = io.BytesIO()
         call(lambda client: client.pages.preview(9, to=file))
@@ -187,12 +187,12 @@ class TestPreview:
             call(lambda client: client.pages.preview(9, to=tmp_path / "guide.pdf"))
         assert list(tmp_path.iterdir()) == []
 
-    def test_a_place_that_cannot_be_written_is_found_before_any_request(self, call, api, tmp_path):
+    def test_a_target_that_cannot_be_written_is_refused_before_any_request(self, call, api, tmp_path):
         with pytest.raises(ConfigurationError):
             call(lambda client: client.pages.preview(9, to=tmp_path))
         assert api.seen == []
 
-    def test_a_disk_that_is_full_is_told_as_it_is(self, call, api):
+    def test_a_full_disk_is_raised_as_it_is(self, call, api):
         class Full(io.BytesIO):
             def write(self, data):
                 raise OSError(28, "No space left on device")

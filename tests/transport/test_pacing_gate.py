@@ -1,4 +1,4 @@
-"""What the service says about its limits holds for all prompts of one key in the process."""
+"""The gate of one key: what the service says about its limits holds for all prompts of the process."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class TestTheGate:
         gate.heard(throttled("1"), 101)
         assert 109 == gate.opening(101)
 
-    def test_who_waited_is_not_held_by_a_clock_that_stands_still(self):
+    def test_it_is_open_for_who_has_waited_though_the_clock_stands_still(self):
         gate = Gate()
         gate.heard(throttled("7"), 100)
         assert gate.opening(100, after=107) is None
@@ -92,7 +92,7 @@ class TestTheGate:
         assert [None] * 5 == [gate.opening(105) for _ in range(5)]
 
     @pytest.mark.parametrize("value", ["", "-1", "x", "1.5", "9" * 50, "٣"])
-    def test_a_header_that_is_no_count_says_nothing(self, value):
+    def test_a_header_that_is_no_count_is_ignored(self, value):
         gate = Gate()
         gate.heard(Response(200, {"x-ratelimit-remaining": value}), 100)
         assert gate.opening(100) is None
@@ -128,7 +128,7 @@ def test_a_429_makes_the_next_prompt_of_another_client_wait(emulator, library):
 
 
 @pytest.mark.parametrize("library", DOORS)
-def test_beyond_the_patience_nothing_is_sent(emulator, library):
+def test_a_prompt_that_would_wait_beyond_the_patience_is_not_sent(emulator, library):
     door = DOORS[library](emulator)
     try:
         emulator.faults.rate_limit(retry_after=3600)
@@ -172,7 +172,7 @@ def test_prompts_in_flight_are_bounded_for_threads_and_loops_together(emulator: 
     assert [] == gate._flying
 
 
-def test_a_limit_that_ones_own_streams_use_up_is_refused_not_waited_for(emulator):
+def test_a_prompt_is_refused_when_the_callers_own_streams_hold_every_slot(emulator):
     options = ClientOptions(
         api_key=emulator.api_key,
         base_url=emulator.base_url,
