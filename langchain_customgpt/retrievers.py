@@ -95,15 +95,13 @@ class CustomGPTRetriever(CustomGPTSettings, BaseRetriever):
 
     def _document(self, message: Message, citation: Citation) -> Document:
         data = citation_data(citation)
-        says = [text for text in (citation.title, citation.description) if text]
         metadata = {
             "citation_id": data.pop("id"),
-            "source": citation.url or citation.title or f"citation {citation.id}",
+            "source": citation.source,
             **data,
             "session_id": message.session_id,
             "prompt_id": message.prompt_id,
         }
         if self.include_answer:
             metadata["answer"] = message.answer
-        text = "\n\n".join(says) or citation.url or ""
-        return Document(id=str(citation.id), page_content=text, metadata=metadata)
+        return Document(id=str(citation.id), page_content=citation.summary, metadata=metadata)

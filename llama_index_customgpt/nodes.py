@@ -38,11 +38,9 @@ def to_node(citation: Citation, *, position: int, score: float | None = DEFAULT_
     else the citation's number: never empty. The id is the citation id, so the same page is the same node in
     every answer. The image address is metadata only; LlamaIndex would download an ImageNode's.
     """
-    parts = [part for part in (citation.title, citation.description) if part]
-    text = "\n".join(parts) or citation.url or f"Citation {citation.id}"
     metadata: dict[str, Any] = {
         "url": citation.url,
-        "source": citation.url,
+        "source": citation.source,
         "title": citation.title,
         "description": citation.description,
         "image": citation.image_url,
@@ -55,7 +53,7 @@ def to_node(citation: Citation, *, position: int, score: float | None = DEFAULT_
     hidden = [key for key in _NOT_FOR_MODELS if key in metadata]
     node = TextNode(
         id_=str(citation.id),
-        text=text,
+        text=citation.summary,
         metadata=metadata,
         excluded_llm_metadata_keys=hidden,
         excluded_embed_metadata_keys=list(hidden),

@@ -101,6 +101,17 @@ class Citation:
     problem: str | None = None
     extra: Mapping[str, Any] = _extra()
 
+    @property
+    def summary(self) -> str:
+        """The page in words: title and description, else the URL, else "Citation ID". Never empty."""
+        words = "\n\n".join(filter(None, (self.title, self.description)))
+        return words or self.url or f"Citation {self.id}"
+
+    @property
+    def source(self) -> str:
+        """Where the page is: its URL, else its title, else "Citation ID". Never empty."""
+        return self.url or self.title or f"Citation {self.id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:

@@ -20,7 +20,7 @@ STUB = Citation(13, resolved=False, problem="404")
 @pytest.mark.parametrize(
     ("citation", "text"),
     [
-        (FULL, "Refunds\nPaid within five days."),
+        (FULL, "Refunds\n\nPaid within five days."),
         (Citation(1, title="Refunds"), "Refunds"),
         (Citation(1, description="Paid."), "Paid."),
         (Citation(1, title="", url="https://lamps.example/"), "https://lamps.example/"),
@@ -60,6 +60,7 @@ def test_metadata_is_flat_without_none_and_models_see_no_ids():
         assert "position" not in text
         assert "score" not in text
     assert to_node(STUB, position=1).node.metadata == {
+        "source": "Citation 13",
         "citation_id": 13,
         "position": 1,
         "score_is_constant": True,

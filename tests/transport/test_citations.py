@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from customgpt_transport import AsyncClient, ConfigurationError, RetryPolicy
+from customgpt_transport import AsyncClient, Citation, ConfigurationError, RetryPolicy
 from tests.transport.conftest import wait_until
 from tests.transport.scripted import Answer
 
@@ -168,3 +168,19 @@ async def test_looking_up_does_not_block_the_loop_and_ends_when_cancelled(servic
             await task
         assert {task} | {asyncio.current_task()} >= asyncio.all_tasks()
     await asyncio.to_thread(wait_until, lambda: service.open_connections == 0)
+
+
+@pytest.mark.parametrize(
+    ("citation", "summary", "source"),
+    [
+        (Citation(1, "Refunds", "https://x/", "Paid."), "Refunds\n\nPaid.", "https://x/"),
+        (Citation(1, "Refunds", description=""), "Refunds", "Refunds"),
+        (Citation(1, description="Paid."), "Paid.", "Citation 1"),
+        (Citation(1, "", "https://x/"), "https://x/", "https://x/"),
+        (Citation(13, resolved=False, problem="404"), "Citation 13", "Citation 13"),
+    ],
+)
+def test_a_page_has_a_text_and_a_source_whatever_is_known_of_it(
+    citation: Citation, summary: str, source: str
+) -> None:
+    assert (citation.summary, citation.source) == (summary, source)
