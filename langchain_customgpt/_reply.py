@@ -11,24 +11,26 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from customgpt_transport.models import AnswerDelta, AnswerFinished, Message
+from customgpt_transport.delivery import Delivery
+from customgpt_transport.histories import NOTE_KEY
+from customgpt_transport.models import AnswerDelta, AnswerFinished
 from langchain_customgpt._citations import CITATIONS_KEY, PROVIDER
-from langchain_customgpt._history import METADATA_KEY
 from langchain_customgpt._stop import StopFilter, cut
 
 _EVERY_CHUNK = {"model_provider": PROVIDER}
 
 
 class Reply:
-    """One answer on its way to LangChain. Feed it a stream's events, or give it the whole message."""
+    """The answer to one prompt as LangChain's results. Feed it a stream's events, or only the delivery."""
 
-    def __init__(self, stops: Sequence[str], model_name: str) -> None:
+    def __init__(self, delivery: Delivery, stops: Sequence[str], model_name: str) -> None:
+        self.delivery = delivery
         self._stops = stops
         self._filter = StopFilter(stops) if stops else None
         self._model_name = model_name
 
     def chunk(self, event: AnswerDelta | AnswerFinished) -> ChatGenerationChunk | None:
-        """The chunk for one event; None when there is nothing to show. Called for every token: kept short."""
+        """Return the chunk for one event; None when there is nothing to show. Called for every token."""
         if isinstance(event, AnswerFinished):
             return None  # the last chunk comes when the citations are there
         text = event.text if self._filter is None else self._filter.feed(event.text)
@@ -36,18 +38,21 @@ class Reply:
             return None
         return ChatGenerationChunk(message=AIMessageChunk(content=text, response_metadata=_EVERY_CHUNK))
 
-    def last_chunk(self, metadata: dict[str, Any]) -> ChatGenerationChunk:
-        """The last chunk of the stream; all that is known about the answer is in it, and in no other."""
+    def last_chunk(self, sources: list[dict[str, Any]] | None) -> ChatGenerationChunk:
+        """Return the last chunk of the stream, which alone has the metadata. `sources` as in `result`."""
         rest = "" if self._filter is None else self._filter.flush()
-        message = AIMessageChunk(content=rest, response_metadata=metadata, chunk_position="last")
+        message = AIMessageChunk(
+            content=rest, response_metadata=self._metadata(sources), chunk_position="last"
+        )
         return ChatGenerationChunk(message=message)
 
-    def result(self, message: Message, metadata: dict[str, Any]) -> ChatResult:
-        """The whole answer at once: equal to the sum of the chunks."""
-        answer = AIMessage(content=cut(message.answer, self._stops), response_metadata=metadata)
+    def result(self, sources: list[dict[str, Any]] | None) -> ChatResult:
+        """Return the whole answer at once: equal to the sum of the chunks. No sources when they are None."""
+        text = cut(self.delivery.message.answer, self._stops)
+        answer = AIMessage(content=text, response_metadata=self._metadata(sources))
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
-    def metadata(self, note: dict[str, Any], sources: list[dict[str, Any]] | None) -> dict[str, Any]:
-        """What goes into `response_metadata`, as plain JSON; nothing about sources when they are None."""
+    def _metadata(self, sources: list[dict[str, Any]] | None) -> dict[str, Any]:
         found = {} if sources is None else {CITATIONS_KEY: sources}
-        return {**_EVERY_CHUNK, "model_name": self._model_name, **found, METADATA_KEY: note}
+        note = self.delivery.note()
+        return {**_EVERY_CHUNK, "model_name": self._model_name, **found, NOTE_KEY: note}

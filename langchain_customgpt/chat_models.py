@@ -18,15 +18,16 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult, LLMResult
 from pydantic import Field, model_validator
 from typing_extensions import Self
 
+from customgpt_transport.delivery import Delivery, OnMismatch, VerifyTip
+from customgpt_transport.histories import SystemMessagePolicy, make_plan, service_of
 from customgpt_transport.models import Message
 from customgpt_transport.transcript import MAX_TRANSCRIPT_CHARACTERS
 from langchain_customgpt._citations import CitationMode, citation_data
-from langchain_customgpt._exchange import Exchange, OnMismatch, VerifyTip
-from langchain_customgpt._history import SystemMessagePolicy, make_plan, service_of
+from langchain_customgpt._messages import read_turns
 from langchain_customgpt._reply import Reply
 from langchain_customgpt._settings import CALL_KEYWORDS, PROMPT_SETTINGS, CustomGPTSettings, warn_once
 from langchain_customgpt._version import __version__
-from langchain_customgpt.errors import ConfigurationError
+from langchain_customgpt.errors import ConfigurationError, langchain_errors
 
 if TYPE_CHECKING:
     from customgpt_transport import AsyncClient, Client
@@ -129,12 +130,13 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        exchange, client = self._begin(messages, stop, kwargs), self._sync_client()
-        while not exchange.done:
-            with exchange:
-                self._check_tip(client, exchange)
-                exchange.finish(client.ask(exchange.prompt, **exchange.request))
-        return exchange.result(self._sources(client, exchange.message))
+        reply, client = self._begin(messages, stop, kwargs), self._sync_client()
+        delivery = reply.delivery
+        while not delivery.done:
+            with langchain_errors(), delivery:
+                self._check_tip(client, delivery)
+                delivery.finish(client.ask(delivery.prompt, **delivery.request))
+        return reply.result(self._sources(client, delivery.message))
 
     async def _agenerate(
         self,
@@ -143,12 +145,13 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        exchange, client = self._begin(messages, stop, kwargs), await self._async_client()
-        while not exchange.done:
-            with exchange:
-                await self._acheck_tip(client, exchange)
-                exchange.finish(await client.ask(exchange.prompt, **exchange.request))
-        return exchange.result(await self._asources(client, exchange.message))
+        reply, client = self._begin(messages, stop, kwargs), await self._async_client()
+        delivery = reply.delivery
+        while not delivery.done:
+            with langchain_errors(), delivery:
+                await self._acheck_tip(client, delivery)
+                delivery.finish(await client.ask(delivery.prompt, **delivery.request))
+        return reply.result(await self._asources(client, delivery.message))
 
     def _stream(
         self,
@@ -157,19 +160,20 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        exchange, client = self._begin(messages, stop, kwargs), self._sync_client()
-        while not exchange.done:
-            with exchange:
-                self._check_tip(client, exchange)
-                with client.stream(exchange.prompt, **exchange.request) as answer:
+        reply, client = self._begin(messages, stop, kwargs), self._sync_client()
+        delivery = reply.delivery
+        while not delivery.done:
+            with langchain_errors(), delivery:
+                self._check_tip(client, delivery)
+                with client.stream(delivery.prompt, **delivery.request) as answer:
                     for event in answer:
-                        chunk = exchange.reply.chunk(event)
+                        chunk = reply.chunk(event)
                         if chunk is not None:
                             if run_manager is not None:
                                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                             yield chunk
-                    exchange.finish(answer.message)
-        chunk = exchange.last_chunk(self._sources(client, exchange.message))
+                    delivery.finish(answer.message)
+        chunk = reply.last_chunk(self._sources(client, delivery.message))
         if run_manager is not None:
             run_manager.on_llm_new_token(chunk.text, chunk=chunk)
         yield chunk
@@ -181,19 +185,20 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        exchange, client = self._begin(messages, stop, kwargs), await self._async_client()
-        while not exchange.done:
-            with exchange:
-                await self._acheck_tip(client, exchange)
-                async with client.stream(exchange.prompt, **exchange.request) as answer:
+        reply, client = self._begin(messages, stop, kwargs), await self._async_client()
+        delivery = reply.delivery
+        while not delivery.done:
+            with langchain_errors(), delivery:
+                await self._acheck_tip(client, delivery)
+                async with client.stream(delivery.prompt, **delivery.request) as answer:
                     async for event in answer:
-                        chunk = exchange.reply.chunk(event)
+                        chunk = reply.chunk(event)
                         if chunk is not None:
                             if run_manager is not None:
                                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                             yield chunk
-                    exchange.finish(answer.message)
-        chunk = exchange.last_chunk(await self._asources(client, exchange.message))
+                    delivery.finish(answer.message)
+        chunk = reply.last_chunk(await self._asources(client, delivery.message))
         if run_manager is not None:
             await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
         yield chunk
@@ -213,29 +218,38 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
                 await asyncio.shield(run_manager.on_llm_error(error, response=LLMResult(generations=[])))
             raise
 
-    def _begin(
-        self, messages: list[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
-    ) -> Exchange:
+    def _begin(self, messages: list[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]) -> Reply:
         """Check the call and plan it; nothing is sent yet."""
         if asked := [name for name in _TOOL_KEYWORDS if call.get(name)]:
             raise NotImplementedError(f"{', '.join(asked)}: {_NO_TOOLS}")
         self._check_call(call, _CALL_KEYWORDS | _SILENT_KEYWORDS)
         cached = self._caches()
-        if cached and call.get("session_id", self.session_id):
+        session_id = call.get("session_id", self.session_id)
+        if cached and session_id:
             raise ConfigurationError(
                 "A pinned session_id and a cache do not go together: what comes from the cache would be "
                 "missing in the conversation. Pass cache=False, or no session_id."
             )
         service = service_of(self.base_url or "")
-        plan = make_plan(
-            messages,
-            service=service,
-            project_id=self._project,
-            session_id=call.get("session_id", self.session_id),
-            stateless=cached or self.conversation == "stateless",
-            system_message=self.system_message,
-            max_history_chars=self.max_history_chars,
-        )
+        with langchain_errors():
+            plan = make_plan(
+                read_turns(messages),
+                service=service,
+                project_id=self._project,
+                session_id=session_id,
+                stateless=cached or self.conversation == "stateless",
+                system_message=self.system_message,
+                max_history_chars=self.max_history_chars,
+            )
+            request = {**self._prompt_request(call, plan.system), "files": call.get("files") or ()}
+            delivery = Delivery(
+                plan,
+                service=service,
+                request=request,
+                on_mismatch=self.on_mismatch,
+                verify_tip=self.verify_tip,
+                keep_place=not cached,
+            )
         if plan.system:
             warn_once(
                 f"{type(self).__name__}.system_message",
@@ -243,25 +257,17 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
                 'system_message="prepend" or "ignore" keeps it.',
                 type(self).__name__,
             )
-        return Exchange(
-            plan,
-            Reply(self._stops(stop), self._model_name(call)),
-            service=service,
-            request={**self._prompt_request(call, plan.system), "files": call.get("files") or ()},
-            on_mismatch=self.on_mismatch,
-            verify_tip=self.verify_tip,
-            keep_place=not cached,
-        )
+        return Reply(delivery, self._stops(stop), self._model_name(call))
 
-    def _check_tip(self, client: Client, exchange: Exchange) -> None:
-        if session_id := exchange.session_to_verify:
+    def _check_tip(self, client: Client, delivery: Delivery) -> None:
+        if session_id := delivery.session_to_verify:
             newest = iter(client.messages.list(session_id, project_id=self._project))
-            exchange.newest_is(next(newest, None))
+            delivery.newest_is(next(newest, None))
 
-    async def _acheck_tip(self, client: AsyncClient, exchange: Exchange) -> None:
-        if session_id := exchange.session_to_verify:
+    async def _acheck_tip(self, client: AsyncClient, delivery: Delivery) -> None:
+        if session_id := delivery.session_to_verify:
             newest = aiter(client.messages.list(session_id, project_id=self._project))
-            exchange.newest_is(await anext(newest, None))
+            delivery.newest_is(await anext(newest, None))
 
     def _sources(self, client: Client, message: Message) -> list[dict[str, Any]] | None:
         """The answer's sources as data; None when they are not wanted."""

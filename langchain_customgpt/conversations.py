@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from customgpt_transport.histories import NOTE_KEY, notes_of, service_of
 from customgpt_transport.models import Message
 from langchain_customgpt._citations import CITATIONS_KEY, PROVIDER
-from langchain_customgpt._history import METADATA_KEY, Plan, digest, service_of, write_place
-from langchain_customgpt._messages import read_turns
 from langchain_customgpt._settings import CustomGPTSettings
 from langchain_customgpt.errors import langchain_errors
 
@@ -51,26 +49,13 @@ async def aconversation_messages(session_id: str, **settings: Any) -> list[BaseM
     return _as_messages(rows, own)
 
 
-def _as_messages(rows: Iterable[Message], own: CustomGPTSettings) -> list[BaseMessage]:
+def _as_messages(rows: list[Message], own: CustomGPTSettings) -> list[BaseMessage]:
     messages: list[BaseMessage] = []
-    parent_id: int | None = None
-    for row in rows:
-        asked = HumanMessage(row.prompt)
-        plan = Plan("continue", row.prompt, "", digest(read_turns([asked])), parent_id=parent_id)
-        place = write_place(
-            plan,
-            service=service_of(own.base_url or ""),
-            project_id=own._project,
-            session_id=row.session_id,
-            prompt_id=row.prompt_id,
-            answer=row.answer,
-        )
-        note = {**place, "external_id": row.external_id, "recovered": False}
+    for row, note in zip(rows, notes_of(rows, service_of(own.base_url or "")), strict=True):
         metadata = {
             "model_provider": PROVIDER,
             CITATIONS_KEY: [{"id": number} for number in row.citation_ids],
-            METADATA_KEY: note,
+            NOTE_KEY: note,
         }
-        messages += [asked, AIMessage(row.answer, response_metadata=metadata)]
-        parent_id = row.prompt_id
+        messages += [HumanMessage(row.prompt), AIMessage(row.answer, response_metadata=metadata)]
     return messages

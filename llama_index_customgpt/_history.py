@@ -4,42 +4,45 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage, CitationBlock, MessageRole, TextBlock
 from llama_index.core.schema import NodeWithScore
 
-from customgpt_transport.options import PromptSettings
-from customgpt_transport.transcript import Turn, with_transcript
+from customgpt_transport.transcript import HistoryTurn, read_turn, with_transcript
 from llama_index_customgpt.nodes import citation_blocks
 
-__all__ = ["assistant_message", "opening_prompt", "user_message", "with_persona"]
+__all__ = ["assistant_message", "opening_prompt", "read_turns", "user_message"]
 
 logger = logging.getLogger(__name__)
 
-_AGENTS = (MessageRole.ASSISTANT, MessageRole.CHATBOT, MessageRole.MODEL)
-_SYSTEM = (MessageRole.SYSTEM, MessageRole.DEVELOPER)
-_OF_NO_USE = {"image", "audio", "video", "document"}
+_ROLES = {MessageRole.CHATBOT: "assistant", MessageRole.MODEL: "assistant"}
+_NOT_TEXT = {"image", "audio", "video", "document"}
+
+
+def read_turns(history: Iterable[ChatMessage]) -> list[HistoryTurn]:
+    """Return the messages as turns, in order. Of a part that is not text a turn holds only the name."""
+    return [_turn(message) for message in history]
 
 
 def opening_prompt(history: Sequence[ChatMessage], message: str) -> str:
-    """Give the first prompt of a new conversation: `history` replayed as a transcript, then `message`."""
-    return with_transcript(
-        [Turn(_speaker(turn), turn.content or "") for turn in _spoken(history)],
-        message,
-    )
+    """Return the first prompt of a new conversation: `history` replayed as a transcript, then `message`."""
+    lost = {block.block_type for told in history for block in told.blocks} & _NOT_TEXT
+    if lost:
+        logger.warning("A conversation is replayed as text, without its %s", ", ".join(sorted(lost)))
+    return with_transcript([turn for turn in read_turns(history) if turn.role != "system"], message)
 
 
-def with_persona(settings: PromptSettings | None, history: Iterable[ChatMessage]) -> PromptSettings | None:
-    """Give the settings of a prompt in this conversation: system messages become the persona.
-
-    A persona that the caller has set wins.
-    """
-    persona = "\n\n".join(turn.content for turn in history if turn.role in _SYSTEM and turn.content)
-    if not persona or (settings is not None and settings.custom_persona is not None):
-        return settings
-    return replace(settings or PromptSettings(), custom_persona=persona)
+def _turn(message: ChatMessage) -> HistoryTurn:
+    parts = [("text", message.content or "")]
+    calls = []
+    for block in message.blocks:
+        if block.block_type == "tool_call":
+            calls.append((block.tool_name, block.tool_kwargs))
+        elif block.block_type in _NOT_TEXT:
+            parts.append((block.block_type, ""))
+    role = _ROLES.get(message.role, message.role.value)
+    return read_turn(role, parts, name=message.additional_kwargs.get("name"), calls=calls)
 
 
 def user_message(text: str) -> ChatMessage:
@@ -53,17 +56,3 @@ def assistant_message(text: str, nodes: Iterable[NodeWithScore], metadata: dict[
     return ChatMessage(
         role=MessageRole.ASSISTANT, content=blocks, additional_kwargs={"customgpt": dict(metadata)}
     )
-
-
-def _spoken(history: Iterable[ChatMessage]) -> Iterable[ChatMessage]:
-    for turn in history:
-        if turn.role in _SYSTEM:
-            continue
-        lost = {block.block_type for block in turn.blocks} & _OF_NO_USE
-        if lost:
-            logger.warning("A conversation is replayed as text: left out %s", ", ".join(sorted(lost)))
-        yield turn
-
-
-def _speaker(turn: ChatMessage) -> str:
-    return "Assistant" if turn.role in _AGENTS else turn.role.value.capitalize()

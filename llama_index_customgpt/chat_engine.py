@@ -18,11 +18,13 @@ from llama_index.core.instrumentation.events.chat_engine import (
 )
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 
+from customgpt_transport.adapting import with_persona
+from customgpt_transport.histories import system_text
 from customgpt_transport.options import PromptSettings
 from llama_index_customgpt._asking import Answer, Asker, AsyncLine, Line, Question
 from llama_index_customgpt._clients import UsesClients
 from llama_index_customgpt._conversation import Conversation, OpenStream, Turn
-from llama_index_customgpt._history import opening_prompt, with_persona
+from llama_index_customgpt._history import opening_prompt, read_turns
 from llama_index_customgpt._tracing import StreamSpan, anyone_listens
 from llama_index_customgpt.nodes import DEFAULT_SCORE
 from llama_index_customgpt.responses import (
@@ -177,12 +179,12 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
         return self._conversation
 
     def _question(self, conversation: Conversation, message: str) -> Question:
-        fresh = conversation.session_id is None
+        history = conversation.history
         return Question(
-            prompt=opening_prompt(conversation.history, message) if fresh else message,
+            prompt=opening_prompt(history, message) if conversation.session_id is None else message,
             asked=message,
             session_id=conversation.session_id,
-            settings=with_persona(self.settings, conversation.history),
+            settings=with_persona(self.settings, system_text(read_turns(history))),
         )
 
     @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_customgpt._claims import CLAIMS
+from customgpt_transport.claims import CLAIMS
 from langchain_customgpt._settings import forget_warnings
 
 if TYPE_CHECKING:

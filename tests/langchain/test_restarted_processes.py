@@ -12,8 +12,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from customgpt_transport import Client
+from customgpt_transport.claims import CLAIMS
 from langchain_customgpt import ChatCustomGPT
-from langchain_customgpt._claims import CLAIMS
 from tests.langchain.ways import WAYS, Way, graph_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.chat_engine.types import AgentChatResponse, BaseChatEngine, StreamingAgentChatResponse
 
 from customgpt_transport import AuthenticationFailed
-from customgpt_transport.transcript import Turn, with_transcript
+from customgpt_transport.transcript import HistoryTurn, with_transcript
 from llama_index_customgpt import CustomGPTChatEngine
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ PAST = [
     ChatMessage(role=MessageRole.ASSISTANT, content="Yes, in five days."),
 ]
 REPLAYED = with_transcript(
-    [Turn("User", "Do you ship to Norway?"), Turn("Assistant", "Yes, in five days.")], QUESTION
+    [HistoryTurn("User", "Do you ship to Norway?"), HistoryTurn("Assistant", "Yes, in five days.")], QUESTION
 )
 
 

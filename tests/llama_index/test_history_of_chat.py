@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import logging
 
+import pytest
+from llama_index.core.base.llms import types
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole, TextBlock
 
+from customgpt_transport.adapting import with_persona
+from customgpt_transport.histories import system_text
 from customgpt_transport.options import PromptSettings
-from customgpt_transport.transcript import Turn, with_transcript
-from llama_index_customgpt._history import assistant_message, opening_prompt, user_message, with_persona
+from customgpt_transport.transcript import HistoryTurn, with_transcript
+from llama_index_customgpt._history import assistant_message, opening_prompt, read_turns, user_message
 from llama_index_customgpt.nodes import to_nodes
 
 PAST = [
@@ -17,7 +21,7 @@ PAST = [
 
 
 def test_a_replay_is_the_transcript_that_the_transport_writes_for_both_adapters():
-    said = [Turn("User", "Do you ship to Norway?"), Turn("Assistant", "Yes.")]
+    said = [HistoryTurn("User", "Do you ship to Norway?"), HistoryTurn("Assistant", "Yes.")]
     assert opening_prompt(PAST, "And Sweden?") == with_transcript(said, "And Sweden?")
 
 
@@ -27,26 +31,36 @@ def test_without_history_the_prompt_is_the_message():
 
 
 def test_other_roles_are_named():
-    tool = ChatMessage(role=MessageRole.TOOL, content="42")
+    tool = ChatMessage(role=MessageRole.TOOL, content="42", additional_kwargs={"name": "multiply"})
     model = ChatMessage(role=MessageRole.MODEL, content="Six times seven.")
-    assert "Tool: 42\nAssistant: Six times seven." in opening_prompt([tool, model], "Why?")
+    assert "Tool multiply: 42\nAssistant: Six times seven." in opening_prompt([tool, model], "Why?")
 
 
-def test_what_cannot_be_replayed_is_logged_and_left_out(caplog):
+@pytest.mark.skipif(
+    not hasattr(types, "ToolCallBlock"), reason="llama-index-core 0.13.0 has no block for tool calls"
+)
+def test_a_call_of_a_tool_is_replayed_in_words():
+    call = types.ToolCallBlock(tool_name="multiply", tool_kwargs={"a": 6})
+    asked = ChatMessage(role=MessageRole.ASSISTANT, content=[call])
+    assert 'Assistant: [called multiply with {"a": 6}]' in opening_prompt([asked], "Why?")
+
+
+def test_of_what_is_not_text_the_name_is_replayed_and_a_warning_logged(caplog):
     picture = ChatMessage(
         role=MessageRole.USER, content=[TextBlock(text="This?"), ImageBlock(url="http://x/y.png")]
     )
     with caplog.at_level(logging.WARNING):
-        assert "User: This?" in opening_prompt([picture], "Why?")
+        assert "User: This?\n[image]" in opening_prompt([picture], "Why?")
     assert "image" in caplog.text
 
 
-def test_system_messages_become_the_persona_unless_the_caller_has_set_one():
-    assert with_persona(None, PAST) == PromptSettings(custom_persona="You speak like a pirate.")
-    assert with_persona(PromptSettings(lang="de"), PAST).custom_persona == "You speak like a pirate."
-    given = PromptSettings(custom_persona="A clerk.")
-    assert with_persona(given, PAST) is given
-    assert with_persona(None, PAST[1:]) is None
+def test_system_messages_join_the_persona_that_the_caller_set():
+    system = system_text(read_turns(PAST))
+    assert with_persona(None, system) == PromptSettings(custom_persona="You speak like a pirate.")
+    given = PromptSettings(custom_persona="A clerk.", lang="de")
+    joined = PromptSettings(custom_persona="A clerk.\n\nYou speak like a pirate.", lang="de")
+    assert with_persona(given, system) == joined
+    assert system_text(read_turns(PAST[1:])) == ""
 
 
 def test_an_answer_in_the_history_reads_as_its_text():

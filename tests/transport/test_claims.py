@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from langchain_customgpt._claims import ClaimRegistry, SessionKey
+from customgpt_transport.claims import ClaimRegistry, SessionKey
 
 KEY = SessionKey("service", 1, "session")
 

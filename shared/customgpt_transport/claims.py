@@ -16,6 +16,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Literal
 
+__all__ = ["CLAIMS", "ClaimRegistry", "SessionKey", "Verdict"]
+
 SESSIONS = 10_000
 
 Verdict = Literal["granted", "refused", "unknown"]
@@ -28,6 +30,11 @@ class SessionKey:
     service: str
     project_id: int
     session_id: str
+
+    @property
+    def agent(self) -> tuple[str, int]:
+        """Whose conversation it is."""
+        return self.service, self.project_id
 
 
 @dataclass(frozen=True)
