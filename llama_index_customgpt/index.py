@@ -21,7 +21,7 @@ from llama_index.core.storage.storage_context import StorageContext
 from customgpt_transport.errors import ConfigurationError
 from llama_index_customgpt._clients import CONNECTION_KEYWORDS, UsesClients
 from llama_index_customgpt._documents import files_of, page_ids, ref_doc_info
-from llama_index_customgpt._library import Library, Steps
+from llama_index_customgpt._library import Library
 from llama_index_customgpt.chat_engine import CustomGPTChatEngine
 from llama_index_customgpt.query_engine import CustomGPTQueryEngine
 from llama_index_customgpt.retriever import CustomGPTRetriever
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from customgpt_transport.adapting import Connection
+    from customgpt_transport.flows import Flow
 
 __all__ = ["CustomGPTIndex"]
 
@@ -143,7 +144,7 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
             logger.warning("storage_context and transformations have no effect: the service splits by itself")
         return cls(show_progress=show_progress, callback_manager=callback_manager, **arguments)
 
-    def _build(self, name: str | None, documents: Sequence[Document]) -> Steps[None]:
+    def _build(self, name: str | None, documents: Sequence[Document]) -> Flow[None]:
         files = files_of(documents)
         if name is None and self._clients.project_id is not None:
             return self._library.add(files)
