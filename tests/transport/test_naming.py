@@ -57,18 +57,27 @@ class Peer:
         with connection, contextlib.suppress(OSError):
             self._serve(connection)
 
-    def read(self, connection: socket.socket) -> None:
-        """Read one whole request."""
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += connection.recv(65536)
-        head, _, body = data.partition(b"\r\n\r\n")
+    def read(self, connection: socket.socket) -> bytes:
+        """Read one whole request, give its body; raise `OSError` when the client has hung up."""
+        data, _, body = self._until(b"\r\n\r\n", connection).partition(b"\r\n\r\n")
         length = next(
-            (int(x[15:]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-length:")), 0
+            (int(x[15:]) for x in data.lower().split(b"\r\n") if x.startswith(b"content-length:")), 0
         )
         while len(body) < length:
-            body += connection.recv(65536)
-        self.requests.append(data)
+            body += self._received(connection)
+        self.requests.append(data + b"\r\n\r\n" + body)
+        return body
+
+    def _until(self, end: bytes, connection: socket.socket) -> bytes:
+        data = b""
+        while end not in data:
+            data += self._received(connection)
+        return data
+
+    def _received(self, connection: socket.socket) -> bytes:
+        if data := connection.recv(65536):
+            return data
+        raise ConnectionResetError("the client has hung up")
 
     def until_left(self, connection: socket.socket) -> None:
         """Wait until the client has hung up."""

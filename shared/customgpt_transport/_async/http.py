@@ -15,13 +15,15 @@ import aiohttp
 import certifi
 from yarl import URL
 
+from customgpt_transport import _naming
+from customgpt_transport._async.line import watch
 from customgpt_transport._async.naming import LIBRARY_ERRORS, named
 from customgpt_transport._async.orphans import close_orphan, disown
 from customgpt_transport._async.reader import Reader, as_response, save
 from customgpt_transport._async.sending import Request, Sending
 from customgpt_transport._flows import Send
 from customgpt_transport._wire.http import Response
-from customgpt_transport.errors import ConfigurationError
+from customgpt_transport.errors import ConfigurationError, CustomGPTError
 from customgpt_transport.options import ClientOptions
 
 KEPT_IDLE = 60.0  # seconds that an unused connection is kept
@@ -136,7 +138,7 @@ class Connections:
         sending = Sending(request, seconds, first)
 
         try:
-            return await sending.until_headers(
+            response = await sending.until_headers(
                 session.request(
                     request.method,
                     URL(request.url(options.base_url or ""), encoded=True),
@@ -148,6 +150,10 @@ class Connections:
                     **brought,
                 )
             )
+            if response.status >= 200:
+                return response
+            response.close()
+            problem: CustomGPTError = _naming.garbled(f"an answer with status {response.status}")
         except LIBRARY_ERRORS as error:
             problem = named(error, options, "first_byte", first)
         except ValueError as error:
@@ -209,6 +215,7 @@ def _let_go(held: Held) -> None:
 
 def _new_session() -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT_IDLE, socket_factory=_socket)
+    watch(connector, asyncio.get_running_loop())
     session = aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False, request_class=Request
     )

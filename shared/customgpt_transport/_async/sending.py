@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp.connector import Connection
 
 from customgpt_transport import _observe
+from customgpt_transport._async.line import Line
 from customgpt_transport._secrets import Secret
 from customgpt_transport._wire import http as wire
 from customgpt_transport.options import ClientOptions
@@ -159,4 +160,7 @@ class Request(aiohttp.ClientRequest):
         sending = _current.get(None)
         if sending is not None:
             sending.transport = conn.transport
+        if isinstance(conn.protocol, Line) and not await conn.protocol.is_ready(conn):
+            early = ConnectionError("something came before anything was asked")
+            raise aiohttp.ClientConnectorError(self.connection_key, early)
         return await super().send(conn)

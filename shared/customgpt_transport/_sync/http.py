@@ -88,7 +88,7 @@ class Connections:
         first = min(options.first_byte_timeout, send.timeout or options.first_byte_timeout)
         brought = {} if self._own is not None else _route(options)
         try:
-            return self._session().request(
+            response = self._session().request(
                 request.method,
                 request.url(options.base_url or ""),
                 data=_payload(request),
@@ -99,8 +99,12 @@ class Connections:
                 stream=True,
                 **brought,
             )
+            if response.status_code >= 200:
+                return response
+            response.close()  # an interim answer, taken for the final one by a session of the caller's
+            problem: Exception = _naming.garbled(f"an answer with status {response.status_code}")
         except LIBRARY_ERRORS as error:
-            problem: Exception = named(error, options, "first_byte", first)
+            problem = named(error, options, "first_byte", first)
         except _BodyFailed as stopped:
             problem = stopped.failure
         except ValueError as error:

@@ -1,10 +1,17 @@
-"""The session of requests as we use it: its connections tell what was sent, and keep to their clocks."""
+"""The session of requests as we use it.
+
+Its connections tell what was sent, keep to their clocks, and are used again only with nothing left on them.
+
+Half-private names that are overridden here: of `http.client.HTTPResponse`, `_read_status`, `_close_conn` and
+`_read_and_discard_trailer`; of urllib3's pools, `_make_request`, `_put_conn` and `_get_timeout`.
+"""
 
 from __future__ import annotations
 
 import http.client
 import io
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
@@ -34,6 +41,11 @@ class Line(io.RawIOBase):
         self._seconds = sock.gettimeout()
         self._ends_at: float | None = None
         self._shortened = False
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Receive no more, so that what is buffered can be looked at without waiting."""
+        self._stopped = True
 
     def arm(self, seconds: float) -> None:
         """Let each following read take at most `seconds`."""
@@ -47,8 +59,10 @@ class Line(io.RawIOBase):
             self._shortened = False
             self._sock.settimeout(self._seconds)
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: Any) -> int | None:
         """Receive once. Raises `TimeoutError` when the read that this belongs to has had its time."""
+        if self._stopped:
+            return None
         if self._seconds is not None:
             now = time.monotonic()
             if self._ends_at is None:
@@ -75,12 +89,35 @@ class Line(io.RawIOBase):
 
 
 class _Incoming(http.client.HTTPResponse):
-    """An answer that is read from a `Line`."""
+    """An answer that is read from a `Line`. `clean` once it was read to its end, with nothing behind it."""
+
+    clean = False
+    _trailed = False
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
         opened: Any = self.fp
-        self.fp = io.BufferedReader(Line(opened.detach(), sock))
+        self._line = Line(opened.detach(), sock)
+        self.fp = io.BufferedReader(self._line)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Read on past every interim answer: the library takes all but 100 for the final one."""
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # Typeshed does not know it
+            if not 100 <= status < 200 or status == 101:  # after which another protocol is spoken
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+
+    def _read_and_discard_trailer(self) -> None:
+        super()._read_and_discard_trailer()  # type: ignore[misc]  # as above
+        self._trailed = True
+
+    def _close_conn(self) -> None:
+        fp: Any = self.fp
+        if self._trailed or self.length == 0:
+            self._line.stop()
+            self.clean = not fp.peek(1)
+        super()._close_conn()  # type: ignore[misc]  # as above
 
 
 class _Outgoing:
@@ -91,9 +128,19 @@ class _Outgoing:
     the first byte's clock; urllib3 would leave the much shorter one of connecting in force.
     """
 
-    response_class: Any = _Incoming
     patience: float | None = None
     sock: socket.socket | None
+    _incoming: _Incoming | None = None
+
+    def response_class(self, *args: Any, **kwargs: Any) -> _Incoming:
+        """Make the answer that `http.client` is to read."""
+        self._incoming = _Incoming(*args, **kwargs)
+        return self._incoming
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether another request can be sent: the last answer is over, and nothing has come since."""
+        return self.sock is not None and (not self._incoming or self._incoming.clean) and _silent(self.sock)
 
     def connect(self) -> None:
         """Connect."""
@@ -105,7 +152,13 @@ class _Outgoing:
         self._be_patient()
 
     def endheaders(self, *args: Any, **kwargs: Any) -> None:
-        """Begin to send."""
+        """Begin to send. Raises when an answer is there before anything was asked."""
+        if self.sock is None:
+            self.connect()
+        if self.sock is not None and not _silent(self.sock):
+            self.close()  # type: ignore[attr-defined]  # of the connection that this is mixed into
+            note_unsent(early := ConnectionError("something came before anything was asked"))
+            raise early
         self._be_patient()
         super().endheaders(*args, **kwargs)  # type: ignore[misc]  # as above
 
@@ -114,11 +167,25 @@ class _Outgoing:
             self.sock.settimeout(self.patience)
 
 
-class _Connection(_Outgoing, HTTPConnection):
+def _silent(sock: socket.socket) -> bool:
+    """Whether nothing waits to be read, not even the end; a socket of TLS may have bytes of its own."""
+    seconds = sock.gettimeout()
+    try:
+        sock.settimeout(0)
+        sock.recv(1)
+    except (BlockingIOError, ssl.SSLWantReadError):
+        sock.settimeout(seconds)
+        return True
+    except OSError:
+        pass
+    return False
+
+
+class _Connection(_Outgoing, HTTPConnection):  # type: ignore[misc]  # a method for an attribute
     pass
 
 
-class _TLSConnection(_Outgoing, HTTPSConnection):
+class _TLSConnection(_Outgoing, HTTPSConnection):  # type: ignore[misc]  # as above
     pass
 
 
@@ -137,6 +204,11 @@ class _Patient:
         timeout.start_connect()
         args[0].patience = timeout.read_timeout  # the connection
         return super()._make_request(*args, **kwargs)  # type: ignore[misc]  # as above
+
+    def _put_conn(self, conn: Any) -> None:
+        if isinstance(conn, _Outgoing) and not conn.is_connected:
+            conn.close()  # type: ignore[attr-defined]  # as above
+        super()._put_conn(conn)  # type: ignore[misc]  # as above
 
 
 class _Pool(_Patient, HTTPConnectionPool):  # type: ignore[override]  # a property for an attribute
