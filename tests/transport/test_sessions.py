@@ -95,7 +95,8 @@ def test_a_guard_runs_what_came_meanwhile_when_it_is_let_go():
     assert [1, 2] == done
 
 
-def test_a_second_prompt_beside_ones_own_open_stream_is_refused_at_once(options):
+def test_a_second_prompt_beside_ones_own_open_stream_is_refused_at_once(options, emulator):
+    emulator.faults.stall(after_events=3)  # else one read may bring it to its end
     with Client(options=options) as client:
         session = client.conversations.create("x").session_id
         with client.stream(PROMPT, session_id=session) as answer:
@@ -106,7 +107,8 @@ def test_a_second_prompt_beside_ones_own_open_stream_is_refused_at_once(options)
         assert client.ask(PROMPT, session_id=session).answer
 
 
-async def test_a_second_prompt_beside_the_tasks_own_open_stream_is_refused_at_once(options):
+async def test_a_second_prompt_beside_the_tasks_own_open_stream_is_refused_at_once(options, emulator):
+    emulator.faults.stall(after_events=3)  # else one read may bring it to its end
     async with AsyncClient(options=options) as client:
         session = (await client.conversations.create("x")).session_id
         async with client.stream(PROMPT, session_id=session) as answer:
