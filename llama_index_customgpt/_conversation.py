@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.schema import NodeWithScore
 
 from customgpt_transport.errors import ConfigurationError, RequestTimeout
+from customgpt_transport.models import Message
+from llama_index_customgpt._asking import CitedAnswer
 from llama_index_customgpt._history import assistant_message, user_message
 from llama_index_customgpt._replay import AsyncPump, Pump
 
-__all__ = ["Conversation", "OpenStream", "Turn"]
+__all__ = ["Conversation", "HistoryEntry", "OpenStream"]
 
 
 class Conversation:
@@ -32,7 +34,7 @@ class Conversation:
 
     def __init__(self, session_id: str | None = None, history: Iterable[ChatMessage] = ()) -> None:
         self.session_id = session_id
-        self._turns: list[list[ChatMessage]] = [list(history)]
+        self._entries: list[list[ChatMessage]] = [list(history)]
         self._lock = threading.Lock()
         self._opening: _Opening | None = None
         self._streams: list[OpenStream] = []
@@ -40,58 +42,75 @@ class Conversation:
     @property
     def history(self) -> list[ChatMessage]:
         """What has been said, in the order in which the service took it: a copy."""
-        return [message for turn in list(self._turns) for message in turn]
+        return [message for entry in list(self._entries) for message in entry]
 
-    def begin(self, patience: float) -> None:
-        """Wait until this turn may be sent. `opened` or `ended` must follow.
+    @contextmanager
+    def begun(self, patience: float) -> Iterator[None]:
+        """Hold a turn, from when it may be sent. It ends with `opened` or with the `with` block.
 
-        Raises RequestTimeout after `patience` seconds, and ConfigurationError where it would wait for itself.
+        Raises `RequestTimeout` after waiting `patience` seconds, and `ConfigurationError` where a turn would
+        wait for itself.
         """
         for stream in self._in_the_way():
             stream.leave()
         while (other := self._take_opening()) is not None:
             if other.thread is threading.current_thread():
                 raise ConfigurationError(
-                    "This thread is already opening the conversation, and waiting here would stop it: on an "
-                    "event loop use achat() or astream_chat(), or let the first message be answered before."
+                    "This thread is already opening the conversation, and waiting here would stop it. On an "
+                    "event loop use achat() or astream_chat(), or wait until the first message is answered."
                 )
             try:
                 other.done.result(patience)
             except concurrent.futures.TimeoutError:
                 raise _not_opened(patience) from None
+        try:
+            yield
+        finally:
+            self._ended()
 
-    async def abegin(self, patience: float) -> None:
-        """`begin` without blocking the event loop."""
+    @asynccontextmanager
+    async def abegun(self, patience: float) -> AsyncIterator[None]:
+        """`begun` without blocking the event loop."""
         for stream in self._in_the_way():
             await stream.aleave()
         while (other := self._take_opening()) is not None:
             done, _ = await asyncio.wait([asyncio.wrap_future(other.done)], timeout=patience)
             if not done:
                 raise _not_opened(patience)
+        try:
+            yield
+        finally:
+            self._ended()
 
     def opened(self, session_id: str) -> None:
-        """The service has accepted a prompt: the conversation exists, and others may go on."""
+        """Note that the service has accepted a prompt: the conversation exists, and others may go on."""
         self.session_id = session_id
-        self.ended()
+        self._ended()
 
-    def ended(self) -> None:
-        """The turn is over, or could not be sent; the next may try."""
-        with self._lock:
-            opening, self._opening = self._opening, None
-        if opening is not None:
-            opening.done.set_result(None)
+    def entry(self, message: str) -> HistoryEntry:
+        """Return the place of `message` in the history: call it when the service has accepted it."""
+        entry = HistoryEntry(message)
+        self._entries.append(entry.messages)
+        return entry
 
-    def turn(self, message: str) -> Turn:
-        """Give a turn its place in the history: call it when the service has taken `message`."""
-        turn = Turn(message)
-        self._turns.append(turn.messages)
-        return turn
+    def accepted(self, message: str, said: Message) -> HistoryEntry:
+        """Write down `message` with its answer, without sources yet: these may fail."""
+        entry = self.entry(message)
+        self.opened(said.session_id)
+        entry.answered(said.answer, [], CitedAnswer(said, []).ids())
+        return entry
 
     def streams(self, pump: Pump | AsyncPump) -> OpenStream:
         """Remember that an answer is being read. Tell the result `done()` when it ends."""
         stream = OpenStream(pump, self._streams)
         self._streams.append(stream)
         return stream
+
+    def _ended(self) -> None:
+        with self._lock:
+            opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.done.set_result(None)
 
     def _take_opening(self) -> _Opening | None:
         with self._lock:
@@ -119,7 +138,7 @@ class _Opening:
         self.done: Future[None] = Future()
 
 
-class Turn:
+class HistoryEntry:
     """A question in the history, with its answer once there is one.
 
     Takes no lock: a stream that the garbage collector ends writes here, too, wherever that happens to run.
@@ -145,7 +164,7 @@ class OpenStream:
 
     def done(self) -> None:
         """The answer is complete, broken or left."""
-        with contextlib.suppress(ValueError):
+        with suppress(ValueError):
             self._among.remove(self)
         if not self._done.done():
             self._done.set_result(None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -21,9 +20,9 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from customgpt_transport.adapting import with_persona
 from customgpt_transport.histories import system_text
 from customgpt_transport.options import PromptSettings
-from llama_index_customgpt._asking import Answer, Asker, AsyncLine, Line, Question
+from llama_index_customgpt._asking import Asker, AsyncLine, CitedAnswer, Line, Query, StreamListener
 from llama_index_customgpt._clients import UsesClients
-from llama_index_customgpt._conversation import Conversation, OpenStream, Turn
+from llama_index_customgpt._conversation import Conversation, HistoryEntry, OpenStream
 from llama_index_customgpt._history import opening_prompt, read_turns
 from llama_index_customgpt._tracing import StreamSpan, anyone_listens
 from llama_index_customgpt.nodes import DEFAULT_SCORE
@@ -94,82 +93,60 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
         self._conversation = Conversation()
 
     def chat(self, message: str, chat_history: list[ChatMessage] | None = None) -> AgentChatResponse:
-        """Send `message` and give the whole answer."""
-        with self._traced(message) as event:
-            conversation = self._conversation_for(chat_history)
-            conversation.begin(self._clients.options.session_wait)
-            try:
-                question = self._question(conversation, message)
-                said = self._asker.send(question)
-                turn = conversation.turn(message)
-                conversation.opened(said.session_id)
-            finally:
-                conversation.ended()
-            turn.answered(said.answer, [], Answer(said, []).ids())  # whatever becomes of its sources
-            response = _whole(turn, self._asker.with_sources(question, said))
+        """Return the whole answer to `message`."""
+        conversation = self._conversation_for(chat_history)
+        with self._traced(message) as event, conversation.begun(self._clients.options.session_wait):
+            query = self._query(conversation, message)
+            said = self._asker.send(query)
+            entry = conversation.accepted(message, said)
+            response = _whole(entry, self._asker.with_sources(query, said))
             event.on_end(payload={EventPayload.RESPONSE: response})
         return response
 
     async def achat(self, message: str, chat_history: list[ChatMessage] | None = None) -> AgentChatResponse:
         """`chat` without blocking the event loop."""
+        conversation = self._conversation_for(chat_history)
         with self._traced(message) as event:
-            conversation = self._conversation_for(chat_history)
-            await conversation.abegin(self._clients.options.session_wait)
-            try:
-                question = self._question(conversation, message)
-                said = await self._asker.asend(question)
-                turn = conversation.turn(message)
-                conversation.opened(said.session_id)
-            finally:
-                conversation.ended()
-            turn.answered(said.answer, [], Answer(said, []).ids())  # whatever becomes of its sources
-            response = _whole(turn, await self._asker.awith_sources(question, said))
+            async with conversation.abegun(self._clients.options.session_wait):
+                query = self._query(conversation, message)
+                said = await self._asker.asend(query)
+                entry = conversation.accepted(message, said)
+                response = _whole(entry, await self._asker.awith_sources(query, said))
             event.on_end(payload={EventPayload.RESPONSE: response})
         return response
 
     def stream_chat(
         self, message: str, chat_history: list[ChatMessage] | None = None
     ) -> CustomGPTStreamingChatResponse:
-        """Send `message` and give the answer as it comes, from `response_gen`."""
-        with self._traced(message) as event:
-            conversation = self._conversation_for(chat_history)
-            conversation.begin(self._clients.options.session_wait)
-            try:
-                question = self._question(conversation, message)
-                listener = _ChatListener(StreamSpan(self, message), conversation, message)
-                line = Line()
-                response = CustomGPTStreamingChatResponse(
-                    self._asker.tokens(question, listener, line),
-                    line,
-                    metadata={"project_id": self._clients.agent},
-                )
-                listener.writes_to(response)
-                response._pump.open()
-            finally:
-                conversation.ended()
+        """Send `message` and return the answer as a stream, to be read from `response_gen`."""
+        conversation = self._conversation_for(chat_history)
+        with self._traced(message) as event, conversation.begun(self._clients.options.session_wait):
+            query = self._query(conversation, message)
+            listener, line = _ChatListener(StreamSpan(self, message), conversation, message), Line()
+            tokens = self._asker.tokens(query, listener, line)
+            response = CustomGPTStreamingChatResponse(
+                tokens, line, metadata={"project_id": self._clients.agent}
+            )
+            listener.writes_to(response)
+            response._pump.open()
             event.on_end(payload={EventPayload.RESPONSE: response})
         return response
 
     async def astream_chat(
         self, message: str, chat_history: list[ChatMessage] | None = None
     ) -> CustomGPTAsyncStreamingChatResponse:
-        """Send `message` and give the answer as it comes, from `async_response_gen()`."""
+        """Send `message` and return the answer as a stream, to be read from `async_response_gen()`."""
+        conversation = self._conversation_for(chat_history)
         with self._traced(message) as event:
-            conversation = self._conversation_for(chat_history)
-            await conversation.abegin(self._clients.options.session_wait)
-            try:
-                question = self._question(conversation, message)
-                listener = _ChatListener(StreamSpan(self, message), conversation, message)
-                line = AsyncLine()
+            async with conversation.abegun(self._clients.options.session_wait):
+                query = self._query(conversation, message)
+                listener, line = _ChatListener(StreamSpan(self, message), conversation, message), AsyncLine()
+                tokens = self._asker.atokens(query, listener, line)
                 response = CustomGPTAsyncStreamingChatResponse(
-                    self._asker.atokens(question, listener, line),
-                    line,
-                    metadata={"project_id": self._clients.agent},
+                    tokens, line, metadata={"project_id": self._clients.agent}
                 )
                 listener.writes_to(response)
                 await response._pump.open()
-            finally:
-                conversation.ended()
             event.on_end(payload={EventPayload.RESPONSE: response})
         return response
 
@@ -178,9 +155,9 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
             self._conversation = Conversation(history=chat_history)
         return self._conversation
 
-    def _question(self, conversation: Conversation, message: str) -> Question:
+    def _query(self, conversation: Conversation, message: str) -> Query:
         history = conversation.history
-        return Question(
+        return Query(
             prompt=opening_prompt(history, message) if conversation.session_id is None else message,
             asked=message,
             session_id=conversation.session_id,
@@ -198,75 +175,59 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
             yield event
 
 
-def _whole(turn: Turn, answer: Answer) -> AgentChatResponse:
-    turn.answered(answer.message.answer, answer.nodes, answer.ids())
+def _whole(entry: HistoryEntry, answer: CitedAnswer) -> AgentChatResponse:
+    entry.answered(answer.message.answer, answer.nodes, answer.ids())
     return AgentChatResponse(
         response=answer.message.answer, source_nodes=answer.nodes, metadata=answer.metadata()
     )
 
 
-class _ChatListener:
-    """Writes what comes late into the response and the history, and reports the stream to its span.
-
-    The response is held weakly: it holds the stream, and dropping it must hang up at once.
-    """
+class _ChatListener(StreamListener):
+    """Also writes the history."""
 
     def __init__(self, span: StreamSpan, conversation: Conversation, message: str) -> None:
+        super().__init__(span)
         self.wants_tokens = anyone_listens()
-        self._span = span
         self._conversation = conversation
         self._message = message
-        self._turn: Turn | None = None
+        self._entry: HistoryEntry | None = None
         self._stream: OpenStream | None = None
 
-    def writes_to(
-        self, response: CustomGPTStreamingChatResponse | CustomGPTAsyncStreamingChatResponse
-    ) -> None:
-        self._response = weakref.ref(response)
-        self._nodes, self._metadata = response.source_nodes, response.metadata
-
     def asked(self) -> None:
-        self._span.enter(StreamChatStartEvent())
+        self.span.enter(StreamChatStartEvent())
 
     def opened(self, session_id: str) -> None:
-        self._metadata["session_id"] = session_id
-        self._turn = self._conversation.turn(self._message)
-        response = self._response()
+        super().opened(session_id)
+        self._entry = self._conversation.entry(self._message)
+        response = self.response
         if response is not None:
             self._stream = self._conversation.streams(response._pump)
         self._conversation.opened(session_id)
 
-    def token(self, text: str) -> None:
-        self._span.delta(text)
-
-    def finished(self, answer: Answer) -> None:
-        response = self._response()
-        if response is not None and response.source_nodes is not self._nodes:  # somebody put another there
-            response.source_nodes.extend(answer.nodes)
-        self._nodes.extend(answer.nodes)
-        self._metadata.update(answer.metadata())
-        whole = _whole(self._turn or self._conversation.turn(self._message), answer)
+    def finished(self, answer: CitedAnswer) -> None:
+        self.fill(answer)
+        whole = _whole(self._entry or self._conversation.entry(self._message), answer)
         self._say(whole.response)
-        self._span.exit(whole, StreamChatEndEvent())
+        self.span.exit(whole, StreamChatEndEvent())
 
     def failed(self, error: Exception, partial_answer: str) -> None:
         self._keep(partial_answer)
-        response = self._response()
+        response = self.response
         if response is not None:
             response.exception = error
-        self._span.drop(error, StreamChatErrorEvent(exception=error))
+        self.span.drop(error, StreamChatErrorEvent(exception=error))
 
     def left(self, partial_answer: str) -> None:
         self._keep(partial_answer)
-        self._span.exit(AgentChatResponse(response=partial_answer), StreamChatEndEvent())
+        self.span.exit(AgentChatResponse(response=partial_answer), StreamChatEndEvent())
 
     def _keep(self, partial_answer: str) -> None:
-        if partial_answer and self._turn is not None:
-            self._turn.answered(partial_answer, [], self._metadata)
+        if partial_answer and self._entry is not None:
+            self._entry.answered(partial_answer, [], self.metadata)
         self._say(partial_answer)
 
     def _say(self, text: str) -> None:
-        response = self._response()
+        response = self.response
         if response is not None:
             response.response = text
             response.is_done = True

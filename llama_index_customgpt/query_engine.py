@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,20 @@ from llama_index.core.callbacks.schema import CBEventType, EventPayload
 from llama_index.core.instrumentation.events.synthesis import SynthesizeEndEvent, SynthesizeStartEvent
 from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.prompts.mixin import PromptMixinType
-from llama_index.core.schema import NodeWithScore, QueryBundle
+from llama_index.core.schema import QueryBundle
 
 from customgpt_transport.options import PromptSettings
-from llama_index_customgpt._asking import Answer, Asker, AsyncLine, Line, Question
+from llama_index_customgpt._asking import (
+    Asker,
+    AsyncLine,
+    CitedAnswer,
+    CustomGPTQueryBundle,
+    Line,
+    Query,
+    StreamListener,
+    query_of,
+)
 from llama_index_customgpt._clients import UsesClients
-from llama_index_customgpt._questions import CustomGPTQueryBundle, question_of
 from llama_index_customgpt._tracing import StreamSpan
 from llama_index_customgpt.nodes import DEFAULT_SCORE
 from llama_index_customgpt.responses import (
@@ -93,100 +100,65 @@ class CustomGPTQueryEngine(UsesClients, BaseQueryEngine):
         return {}
 
     def _query(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
-        question = question_of(query_bundle, self.settings, self.session_id)
+        query = query_of(query_bundle, self.settings, self.session_id)
         with self.callback_manager.event(
             CBEventType.QUERY, payload={EventPayload.QUERY_STR: query_bundle.query_str}
         ) as event:
             response: RESPONSE_TYPE
             if self.streaming:
-                listener = _QueryListener(StreamSpan(self, question.asked), question)
-                line = Line()
-                response = CustomGPTStreamingResponse(
-                    self._asker.tokens(question, listener, line), line, metadata=self._known(question)
-                )
+                listener, line = _QueryListener(StreamSpan(self, query.asked), query.asked), Line()
+                tokens = self._asker.tokens(query, listener, line)
+                response = CustomGPTStreamingResponse(tokens, line, metadata=self._known(query))
                 listener.writes_to(response)
             else:
-                response = _whole(self._asker.ask(question))
+                response = _whole(self._asker.ask(query))
             event.on_end(payload={EventPayload.RESPONSE: response})
         return response
 
     async def _aquery(self, query_bundle: QueryBundle) -> RESPONSE_TYPE:
-        question = question_of(query_bundle, self.settings, self.session_id)
+        query = query_of(query_bundle, self.settings, self.session_id)
         with self.callback_manager.event(
             CBEventType.QUERY, payload={EventPayload.QUERY_STR: query_bundle.query_str}
         ) as event:
             response: RESPONSE_TYPE
             if self.streaming:
-                listener = _QueryListener(StreamSpan(self, question.asked), question)
-                line = AsyncLine()
-                response = CustomGPTAsyncStreamingResponse(
-                    self._asker.atokens(question, listener, line), line, metadata=self._known(question)
-                )
+                listener, line = _QueryListener(StreamSpan(self, query.asked), query.asked), AsyncLine()
+                tokens = self._asker.atokens(query, listener, line)
+                response = CustomGPTAsyncStreamingResponse(tokens, line, metadata=self._known(query))
                 listener.writes_to(response)
             else:
-                response = _whole(await self._asker.aask(question))
+                response = _whole(await self._asker.aask(query))
             event.on_end(payload={EventPayload.RESPONSE: response})
         return response
 
-    def _known(self, question: Question) -> dict[str, Any]:
+    def _known(self, query: Query) -> dict[str, Any]:
         known: dict[str, Any] = {"project_id": self._clients.agent}
-        if question.session_id is not None:
-            known["session_id"] = question.session_id
+        if query.session_id is not None:
+            known["session_id"] = query.session_id
         return known
 
 
-class _QueryListener:
-    """Writes what comes late into the response, and reports the stream to its span.
-
-    The response is held weakly: it holds the stream, and dropping it must hang up at once. Its list and dict
-    are held as they were, so that they fill up even for a caller who kept only them.
-    """
-
-    wants_tokens = False
-
-    def __init__(self, span: StreamSpan, question: Question) -> None:
-        self._span = span
-        self._question = question
-        self._nodes: list[NodeWithScore] = []
-        self._metadata: dict[str, Any] = {}
-
-    def writes_to(self, response: CustomGPTStreamingResponse | CustomGPTAsyncStreamingResponse) -> None:
-        self._response = weakref.ref(response)
-        self._nodes = response.source_nodes
-        self._metadata = response.metadata or {}
+class _QueryListener(StreamListener):
+    def __init__(self, span: StreamSpan, asked: str) -> None:
+        super().__init__(span)
+        self._asked = asked
 
     def asked(self) -> None:
-        self._span.enter(SynthesizeStartEvent(query=self._question.asked))
+        self.span.enter(SynthesizeStartEvent(query=self._asked))
 
-    def opened(self, session_id: str) -> None:
-        self._write({"session_id": session_id})
-
-    def token(self, text: str) -> None:
-        """Nobody is told: an event per token would cost more than the token."""
-
-    def finished(self, answer: Answer) -> None:
-        response = self._response()
-        if response is not None and response.source_nodes is not self._nodes:  # somebody put another there
-            response.source_nodes.extend(answer.nodes)
-        self._nodes.extend(answer.nodes)
-        self._write(answer.metadata())
-        self._end(_whole(answer))
+    def finished(self, answer: CitedAnswer) -> None:
+        self.fill(answer)
+        self._exit(_whole(answer))
 
     def failed(self, error: Exception, partial_answer: str) -> None:
-        self._span.drop(error)
+        self.span.drop(error)
 
     def left(self, partial_answer: str) -> None:
-        self._end(CustomGPTResponse(partial_answer, [], dict(self._metadata)))
+        self._exit(CustomGPTResponse(partial_answer, [], dict(self.metadata)))
 
-    def _end(self, whole: CustomGPTResponse) -> None:
-        self._span.exit(whole, SynthesizeEndEvent(query=self._question.asked, response=whole))
-
-    def _write(self, entries: dict[str, Any]) -> None:
-        response = self._response()
-        if response is not None and response.metadata is not self._metadata:  # somebody put another there
-            response.metadata = {**(response.metadata or {}), **entries}
-        self._metadata.update(entries)
+    def _exit(self, whole: CustomGPTResponse) -> None:
+        self.span.exit(whole, SynthesizeEndEvent(query=self._asked, response=whole))
 
 
-def _whole(answer: Answer) -> CustomGPTResponse:
+def _whole(answer: CitedAnswer) -> CustomGPTResponse:
     return CustomGPTResponse(answer.message.answer, answer.nodes, answer.metadata())

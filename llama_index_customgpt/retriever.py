@@ -11,9 +11,8 @@ from llama_index.core.postprocessor.types import BaseNodePostprocessor
 from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
 
 from customgpt_transport.options import PromptSettings
-from llama_index_customgpt._asking import Answer, Asker
+from llama_index_customgpt._asking import Asker, CitedAnswer, query_of
 from llama_index_customgpt._clients import UsesClients
-from llama_index_customgpt._questions import question_of
 from llama_index_customgpt.nodes import DEFAULT_SCORE
 
 if TYPE_CHECKING:
@@ -54,16 +53,16 @@ class CustomGPTRetriever(UsesClients, BaseRetriever):
         self.settings = settings
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return self._nodes(self._asker.ask(question_of(query_bundle, self.settings)))
+        return self._nodes(self._asker.ask(query_of(query_bundle, self.settings)))
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
-        return self._nodes(await self._asker.aask(question_of(query_bundle, self.settings)))
+        return self._nodes(await self._asker.aask(query_of(query_bundle, self.settings)))
 
-    def _nodes(self, answer: Answer) -> list[NodeWithScore]:
+    def _nodes(self, answer: CitedAnswer) -> list[NodeWithScore]:
         pages = answer.nodes[: self.similarity_top_k]
         return [self._answer_node(answer), *pages] if self.include_answer else pages
 
-    def _answer_node(self, answer: Answer) -> NodeWithScore:
+    def _answer_node(self, answer: CitedAnswer) -> NodeWithScore:
         message = answer.message
         metadata = {"kind": "answer", "session_id": message.session_id, "prompt_id": message.prompt_id}
         metadata = {key: value for key, value in metadata.items() if value is not None}
