@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from customgpt_transport.errors import StreamInterrupted
@@ -12,15 +14,17 @@ __all__ = ["Buffer"]
 class Buffer:
     """What has been read so far and how it ended. `ended` is True once nothing more will come.
 
-    `hung_up` is set where somebody hung up before the end: the error of those who were reading.
+    `error` meets every later reader. `hung_up` is set where somebody hung up before the end: the error of
+    those who were reading.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hang_up_on_leave: bool = False) -> None:
         self.pieces: list[str] = []
         self.ended = False
         self.error: BaseException | None = None
         self.hung_up: StreamInterrupted | None = None
-        self._readers: set[object] = set()  # a set and no number: adding and discarding need no lock
+        self._hang_up_on_leave = hang_up_on_leave
+        self._readers: set[object] = set()  # a set, not a number: adding and discarding need no lock
         self._stopping = False
 
     @property
@@ -28,37 +32,63 @@ class Buffer:
         """The text so far."""
         return "".join(self.pieces)
 
+    @property
+    def _deserted(self) -> bool:
+        return self._hang_up_on_leave and not self._readers
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Count a reader, and do not let it take a cut answer for the whole."""
+        me, began_open = object(), not self.ended
+        self._readers.add(me)
+        try:
+            yield
+        finally:
+            self._readers.discard(me)
+        if began_open and self.hung_up is not None:
+            raise self.hung_up
+
+    def _raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _is_cut(self, how: BaseException) -> bool:
+        """Note how the source ended; return True where somebody had hung up, so that it is no error."""
+        if self._stopping and isinstance(how, Exception):
+            self._cut()
+            return True
+        self._broken_off(how)
+        return False
+
     def _broken_off(self, how: BaseException) -> None:
         self.ended = True
         if isinstance(how, Exception):
             self.error = how
         else:  # a cancelled task or Ctrl-C belongs to the reader that met it, not to those who come later
-            self.error = self._interrupted(
-                f"The reading of this answer was broken off ({type(how).__name__})"
-            )
+            self.error = self._interrupted(f"Reading this answer was broken off ({type(how).__name__})")
 
     def _cut(self) -> None:
         self.hung_up = self._interrupted("This answer was hung up before its end")
         self.ended = True
 
     def _left(self) -> StreamInterrupted:
-        return self._interrupted(
-            "The next message was sent before this answer had been read to its end, which broke it off"
-        )
+        return self._interrupted("The next message was sent before this answer had been read to its end")
 
     def _interrupted(self, what: str) -> StreamInterrupted:
-        return StreamInterrupted(f"{what}; what had come is in .partial_answer.", partial_answer=self.text)
+        return StreamInterrupted(f"{what}; the text so far is in .partial_answer.", partial_answer=self.text)
 
-    def _end(self) -> None:
-        if self.error is not None:
-            raise self.error
-
-    def _tell(self, began_open: bool) -> None:
-        """Do not let a reader take a cut answer for the whole."""
-        if began_open and self.hung_up is not None:
-            raise self.hung_up
-
-    def _state(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         if not self.ended:
             raise TypeError("This answer is still coming; read it to its end before you copy or pickle it.")
-        return type(self), self.pieces, self.error, self.hung_up
+        return _finished, (type(self), self.pieces, self.error, self.hung_up)
+
+
+def _finished(
+    kind: type[Buffer],
+    pieces: list[str],
+    error: BaseException | None,
+    hung_up: StreamInterrupted | None,
+) -> Buffer:
+    buffer = kind()
+    buffer.pieces, buffer.ended, buffer.error, buffer.hung_up = list(pieces), True, error, hung_up
+    return buffer

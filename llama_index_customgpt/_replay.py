@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from typing import Any
 
 from customgpt_transport.errors import StreamInterrupted
 from llama_index_customgpt._buffer import Buffer
@@ -27,15 +26,14 @@ class Pump(Buffer):
 
     def __init__(
         self,
-        source: Generator[str, None, None] | None,
+        source: Generator[str, None, None] | None = None,
         *,
         hang_up: Callable[[], None] | None = None,
         hang_up_on_leave: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(hang_up_on_leave=hang_up_on_leave)
         self._source = source
         self._hang_up = hang_up
-        self._hang_up_on_leave = hang_up_on_leave
         self._lock = threading.RLock()
         self._pulling = False
 
@@ -50,7 +48,7 @@ class Pump(Buffer):
                 if position < len(self.pieces):
                     break
                 if self.ended:
-                    self._end()
+                    self._raise_error()
                     return None
                 self._pull()
         return self.pieces[position]
@@ -71,11 +69,8 @@ class Pump(Buffer):
                 self._source, self.ended = None, True
             except BaseException as error:
                 self._source = None
-                if self._stopping and isinstance(error, Exception):
-                    self._cut()
-                    return
-                self._broken_off(error)
-                raise
+                if not self._is_cut(error):
+                    raise
             else:
                 if piece:
                     self.pieces.append(piece)
@@ -90,28 +85,20 @@ class Pump(Buffer):
 
     def replay(self, start: int = 0) -> Generator[str, None, None]:
         """Read everything from piece `start` on."""
-        me, began_open, position = object(), not self.ended, start
-        self._readers.add(me)
         try:
-            while (piece := self.piece(position)) is not None:
-                yield piece
-                position += 1
-            self._tell(began_open)
+            with self._reading():
+                while (piece := self.piece(start)) is not None:
+                    yield piece
+                    start += 1
         finally:
-            self._readers.discard(me)
-            if self._hang_up_on_leave and not self._readers:
+            if self._deserted:
                 self.close()
 
     def drain(self) -> str:
         """Read to the end and give the whole text."""
-        me, began_open, position = object(), not self.ended, len(self.pieces)
-        self._readers.add(me)
-        try:
-            while self.piece(position) is not None:
-                position = len(self.pieces)
-        finally:
-            self._readers.discard(me)
-        self._tell(began_open)
+        with self._reading():
+            while self.piece(len(self.pieces)) is not None:
+                pass
         return self.text
 
     def close(self) -> None:
@@ -136,24 +123,20 @@ class Pump(Buffer):
         finally:
             self._lock.release()
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _finished, self._state()
-
 
 class AsyncPump(Buffer):
     """The async pump: safe to read from several tasks of one event loop, the first that claims it."""
 
     def __init__(
         self,
-        source: AsyncGenerator[str, None] | None,
+        source: AsyncGenerator[str, None] | None = None,
         *,
         hang_up: Callable[[], Awaitable[None]] | None = None,
         hang_up_on_leave: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(hang_up_on_leave=hang_up_on_leave)
         self._source = source
         self._hang_up = hang_up
-        self._hang_up_on_leave = hang_up_on_leave
         self._lock = asyncio.Lock()  # of the loop that has claimed the pump, and of no other
         self._claiming = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -177,7 +160,7 @@ class AsyncPump(Buffer):
         """Give piece number `position`, from 0; None when the answer ends before it."""
         while position >= len(self.pieces):
             if self.ended:
-                self._end()
+                self._raise_error()
                 return None
             self._claim_or_raise()
             async with self._lock:
@@ -190,7 +173,7 @@ class AsyncPump(Buffer):
             return
         if self.loop is not None and self.loop.is_closed():
             self.abandon()
-            self._end()
+            self._raise_error()
         raise RuntimeError("This answer is being read on another event loop; read it to its end there first.")
 
     async def _pull(self) -> None:
@@ -205,11 +188,8 @@ class AsyncPump(Buffer):
             self._source, self.ended = None, True
         except BaseException as error:
             self._source = None
-            if self._stopping and isinstance(error, Exception):
-                self._cut()
-                return
-            self._broken_off(error)
-            raise
+            if not self._is_cut(error):
+                raise
         else:
             if piece:
                 self.pieces.append(piece)
@@ -222,28 +202,20 @@ class AsyncPump(Buffer):
 
     async def replay(self, start: int = 0) -> AsyncGenerator[str, None]:
         """Read everything from piece `start` on."""
-        me, began_open, position = object(), not self.ended, start
-        self._readers.add(me)
         try:
-            while (piece := await self.piece(position)) is not None:
-                yield piece
-                position += 1
-            self._tell(began_open)
+            with self._reading():
+                while (piece := await self.piece(start)) is not None:
+                    yield piece
+                    start += 1
         finally:
-            self._readers.discard(me)
-            if self._hang_up_on_leave and not self._readers:
+            if self._deserted:
                 await self.aclose()
 
     async def drain(self) -> str:
         """Read to the end and give the whole text."""
-        me, began_open, position = object(), not self.ended, len(self.pieces)
-        self._readers.add(me)
-        try:
-            while await self.piece(position) is not None:
-                position = len(self.pieces)
-        finally:
-            self._readers.discard(me)
-        self._tell(began_open)
+        with self._reading():
+            while await self.piece(len(self.pieces)) is not None:
+                pass
         return self.text
 
     async def aclose(self) -> None:
@@ -283,17 +255,3 @@ class AsyncPump(Buffer):
             await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._stop(error), self.loop))
         else:
             self.abandon()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _finished, self._state()
-
-
-def _finished(
-    kind: type[Pump] | type[AsyncPump],
-    pieces: list[str],
-    error: BaseException | None,
-    hung_up: StreamInterrupted | None,
-) -> Pump | AsyncPump:
-    pump = kind(None)
-    pump.pieces, pump.ended, pump.error, pump.hung_up = list(pieces), True, error, hung_up
-    return pump
