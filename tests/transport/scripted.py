@@ -7,7 +7,9 @@ request was made and how often, and answer with a captured body.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import sys
 import threading
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable
@@ -80,6 +82,9 @@ class ScriptedAPI:
         self._script: defaultdict[str, deque[Answer]] = defaultdict(deque)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        self._failures: list[BaseException | None] = []
+        # A failure of this server fails the test; by default it would only print a traceback.
+        self._server.handle_error = lambda *_: self._failures.append(sys.exc_info()[1])
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self.base_url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -106,6 +111,7 @@ class ScriptedAPI:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        assert [] == self._failures
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         api = self
@@ -116,6 +122,10 @@ class ScriptedAPI:
 
             def log_message(self, *_: object) -> None:
                 pass
+
+            def handle(self) -> None:
+                with contextlib.suppress(ConnectionError):  # a client may hang up at any time
+                    super().handle()
 
             def _serve(self) -> None:
                 url = urlsplit(self.path)
