@@ -17,7 +17,7 @@ from aiohttp.connector import aiohappyeyeballs
 
 from customgpt_transport import Client, ConnectionFailed, CustomGPTError, ProtocolError, RetryPolicy
 from tests.doors import DOORS, Door
-from tests.transport.test_naming import Peer
+from tests.transport.peers import Peer
 
 PAUSE = 0.005  # seconds, so that what follows is a segment of its own
 HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"

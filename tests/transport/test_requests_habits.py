@@ -23,8 +23,8 @@ from customgpt_transport import (
     RequestTimeout,
     RetryPolicy,
 )
+from tests.transport.peers import Peer
 from tests.transport.scripted import Answer
-from tests.transport.test_naming import Peer
 
 
 @pytest.fixture

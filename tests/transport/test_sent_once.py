@@ -13,7 +13,7 @@ import pytest
 
 from customgpt_transport import CertificateRefused, ConnectionFailed, ConnectionLost, CustomGPTError
 from tests.doors import DOORS, Door
-from tests.transport.test_naming import Peer
+from tests.transport.peers import Peer
 
 PLAIN = b"HTTP/1.1 408 Request Time-out\r\n\r\n"
 

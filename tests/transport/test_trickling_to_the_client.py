@@ -20,7 +20,7 @@ from customgpt_transport import (
     RequestTimeout,
     RetryPolicy,
 )
-from tests.transport.test_naming import HEAD, Peer
+from tests.transport.peers import HEAD, Peer
 
 EVENT = b'data: {"status":"progress","message":"a"}\n\n'
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
