@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -66,7 +66,11 @@ class RetryInfo:
 
 @dataclass(frozen=True)
 class PromptSettings:
-    """What a single prompt may set; None means the agent's own setting. Source: vendor API, send message."""
+    """What a single prompt may set; None means the agent's own setting. Source: vendor API, send message.
+
+    `labels` restrict the answer to documents that have any of them; of lists of labels, any of each list.
+    Source: vendor API, chat/completions; for prompts, a third-party client.
+    """
 
     lang: str | None = None
     custom_persona: str | None = None
@@ -74,6 +78,7 @@ class PromptSettings:
     chatbot_model: str | None = None
     response_source: str | None = None
     agent_capability: str | None = None
+    labels: Sequence[str | Sequence[str]] | None = None
     external_id: str | None = None
 
 

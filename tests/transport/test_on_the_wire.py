@@ -41,6 +41,17 @@ class TestWhatIsSent:
         assert "cache-control" not in sent.headers
         assert "cookie" not in sent.headers
 
+    def test_labels_are_a_list_in_json_and_numbered_fields_in_a_form(self, api: ScriptedAPI, call: Call):
+        settings = PromptSettings(labels=["a", ("b", "c")])
+        for files in ((), [("note.txt", b"Note.")]):
+            api.data(SEND, MESSAGE)
+            call(lambda c, f=files: c.ask("Why?", session_id="s", settings=settings, files=f))
+        assert ["a", ["b", "c"]] == api.seen[0].json["labels"]
+        form = api.seen[1].fields
+        assert ["a", "b", "c"] == [form[name] for name in ("labels[0]", "labels[1][0]", "labels[1][1]")]
+        with pytest.raises(ConfigurationError, match="labels"):
+            call(lambda c: c.ask("Why?", session_id="s", settings=PromptSettings(labels="a")))
+
     def test_the_user_agent_names_package_python_library_and_adapter(self, api: ScriptedAPI, call: Call):
         use(call, adapter="langchain-customgpt/0.1.0")
         api.data("GET /user", {"id": 1})

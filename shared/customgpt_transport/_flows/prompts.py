@@ -12,7 +12,7 @@ from customgpt_transport._flows import Disk, Flow, Send, Sleep
 from customgpt_transport._flows.exchange import exchange, fetch
 from customgpt_transport._wire import conversations, messages
 from customgpt_transport._wire.http import Request, Response, path_segment
-from customgpt_transport._wire.multipart import MultipartBody, Upload, open_uploads
+from customgpt_transport._wire.multipart import MultipartBody, Upload, form_fields, open_uploads
 from customgpt_transport._wire.problems import not_documented
 from customgpt_transport.errors import (
     APIError,
@@ -77,6 +77,8 @@ def prepare(
     if not isinstance(text, str) or not text.strip():
         raise ConfigurationError("The prompt is empty. Pass the question as text.")
     settings = settings or PromptSettings()
+    if isinstance(settings.labels, str):
+        raise ConfigurationError("labels must be a list of texts, or of lists of texts.")
     given = settings.external_id
     if given is not None and not 0 < len(given) <= messages.EXTERNAL_ID_CHARACTERS:
         raise ConfigurationError("external_id must have 1 to 128 characters.")
@@ -246,7 +248,7 @@ def _request(prompt: Prompt, session_id: str, *, stream: bool) -> Request:
     if prompt.uploads:
         name = "file" if len(prompt.uploads) == 1 else "files[]"
         fields = {"prompt": prompt.text, **{k: v for k, v in given.items() if k != "lang"}}
-        body = MultipartBody(fields, [(name, upload) for upload in prompt.uploads])
+        body = MultipartBody(form_fields(fields), [(name, upload) for upload in prompt.uploads])
     return messages.send(
         prompt.project_id,
         session_id,

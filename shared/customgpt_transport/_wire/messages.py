@@ -42,7 +42,7 @@ def send(
     project_id: int,
     session_id: str,
     prompt: str,
-    settings: Mapping[str, str],
+    settings: Mapping[str, Any],
     *,
     external_id: str,
     stream: bool,

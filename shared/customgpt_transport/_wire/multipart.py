@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from customgpt_transport.errors import ConfigurationError
 from customgpt_transport.models import FileInput
@@ -93,6 +93,15 @@ def open_upload(file: FileInput) -> Upload:
 def _unreadable(path: Path, error: Exception) -> ConfigurationError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return ConfigurationError(f"cannot read {path}: {reason}")
+
+
+def form_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, FieldValue]]:
+    """Yield a form's fields, a list as the vendor's framework reads one: `labels[0]`, `labels[1][0]`."""
+    for name, value in fields.items():
+        if isinstance(value, (list, tuple)):
+            yield from form_fields({f"{name}[{index}]": one for index, one in enumerate(value)})
+        else:
+            yield name, value
 
 
 class MultipartBody:
