@@ -124,6 +124,30 @@ class TestQueries:
         found = [entry.prompt for entry in raw.emulator.journal.prompts()]
         assert found == ["form", "multipart", "query", "openai"]
 
+    def test_tell_which_prompts_were_accepted(self, raw: Raw):
+        session = raw.session()
+        raw.send("answered", session)
+        raw.send("streamed", session, params={"stream": 1})
+        messages = [{"role": "user", "content": "openai"}]
+        raw.call("POST", "chat/completions", json={"messages": messages})
+        raw.emulator.faults.rate_limit()
+        raw.send("throttled", session)
+        raw.emulator.faults.bad_gateway(persist=True)
+        raw.send("kept by the service, lost by the gateway", session)
+        raw.emulator.faults.bad_gateway(persist=False)
+        raw.send("lost by the gateway", session)
+        raw.emulator.quotas.credits = 0
+        raw.send("not paid for", session)
+        raw.emulator.quotas.credits = None
+        raw.send("to nobody", "00000000-0000-4000-8000-000000000000")
+        raw.send("with a long name", session, params={"external_id": "x" * 129})
+        accepted = [entry.prompt for entry in raw.emulator.journal.prompts(accepted=True)]
+        assert accepted == ["answered", "streamed", "openai", "kept by the service, lost by the gateway"]
+        refused = [entry.prompt for entry in raw.emulator.journal.prompts(accepted=False)]
+        assert refused == [
+            *("throttled", "lost by the gateway", "not paid for", "to nobody", "with a long name"),
+        ]
+
     def test_know_the_external_id(self, raw: Raw):
         raw.send("x", params={"external_id": "mine"})
         assert raw.emulator.journal.prompts()[0].external_id == "mine"

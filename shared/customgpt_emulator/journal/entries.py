@@ -49,6 +49,8 @@ class Entry:
     """The client was seen to have left before the answer was complete."""
     complete: bool = False
     """All of the answer was written; a stream is complete with its `finish`."""
+    accepted: bool = False
+    """It is a prompt that passed validation, quotas and refusing faults: the service would bill it."""
     cut: bool = False
     """A fault broke the connection off."""
     events_sent: int = 0
@@ -228,9 +230,10 @@ class Journal:
                 kept = [e for e in kept if getattr(e, name) == value]
         return kept
 
-    def prompts(self) -> list[Entry]:
-        """The requests that sent a prompt."""
-        return [entry for entry in self.entries() if entry.prompt is not None]
+    def prompts(self, *, accepted: bool | None = None) -> list[Entry]:
+        """The requests that sent a prompt; of these, those that were accepted or were not."""
+        sent = [entry for entry in self.entries() if entry.prompt is not None]
+        return [entry for entry in sent if accepted is None or entry.accepted is accepted]
 
     def wait_for(self, predicate: Callable[[Entry], bool], timeout: float = 10.0) -> Entry:
         """The oldest request for which `predicate` is true, as soon as there is one.

@@ -54,6 +54,7 @@ async def complete(call: Call) -> web.StreamResponse:
     question = Question(
         prompts[0], conversation, name, "api-openai", prompts[1 : 1 + REMEMBERED], inline_marks=marks
     )
+    call.entry.accepted = True
     found = find_answer(call, question)
     model: str = (DEFAULTS | store.settings(agent["id"]))["chatbot_model"]
     if call.flag("stream"):

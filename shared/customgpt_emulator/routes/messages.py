@@ -35,6 +35,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 async def send_message(call: Call) -> web.StreamResponse:
     """Answer a prompt: 200 with a message, or with a stream when `stream` says so in body or query."""
     question = await _accept(call)
+    call.entry.accepted = True
     cached = _cached(call, question)
     if cached is not None:
         found, tokens = Answer(cached["answer"]), replay_tokens(cached["answer"])
