@@ -22,6 +22,7 @@ DOORS = {
         "Message",
     },
     "customgpt_emulator": {"Emulator"},
+    "customgpt_bulk": {"run", "arun", "estimate", "status", "export", "retry", "cleanup"},
     "langchain_customgpt": {"ChatCustomGPT", "CustomGPTRetriever", "CustomGPTTool", "conversation_messages"},
     "llama_index_customgpt": {
         "CustomGPTQueryEngine",

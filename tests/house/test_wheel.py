@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
+    "customgpt_bulk",
     "customgpt_cli",
     "customgpt_demo",
     "customgpt_emulator",
@@ -53,7 +54,9 @@ def _modules_after(code: str, *, without: tuple[str, ...] = (), path: Path | Non
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("package", ["customgpt_transport", "langchain_customgpt", "llama_index_customgpt"])
+@pytest.mark.parametrize(
+    "package", ["customgpt_transport", "customgpt_bulk", "langchain_customgpt", "llama_index_customgpt"]
+)
 def test_importing_a_package_loads_no_http_library_and_no_framework(package: str) -> None:
     loaded = _modules_after(f"import {package}")
     assert not {"requests", "urllib3", "aiohttp", "socket", "langchain_core", "llama_index"} & loaded
