@@ -6,8 +6,10 @@ Only `finish` completes an answer; the end of the bytes proves nothing.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from customgpt_transport._secrets import redact
@@ -15,6 +17,8 @@ from customgpt_transport._sse import ServerSentEvent, SSEDecoder
 from customgpt_transport._wire.values import citation_ids, integer, timestamp
 from customgpt_transport.errors import AnswerFailed, CustomGPTError, ProtocolError, StreamInterrupted
 from customgpt_transport.models import AnswerDelta, AnswerFinished, Message, MessageEvent
+
+logger = logging.getLogger("customgpt_transport")
 
 # json.loads without its checks: half the cost of a token is here. Typeshed does not know it.
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
@@ -51,7 +55,7 @@ class Answer:
         self._decoder = SSEDecoder(max_event_bytes)
         self._head = b""
         self.events = 0
-        self._unterminated = False
+        self._extra: dict[str, Any] = {}
         self._message: Message | None = None
 
     @property
@@ -78,7 +82,7 @@ class Answer:
             external_id=self.external_id,
             recovered=done.recovered,
             retries=self.retries,
-            extra={"unterminated": True} if self._unterminated else {},
+            extra=self._extra,
         )
         return self._message
 
@@ -107,7 +111,8 @@ class Answer:
             last = SSEDecoder().feed(left + b"\n\n")
             if len(last) == 1 and _is_finish(last[0]):
                 given = self._assemble(last)
-                self._unterminated = self.finished is not None
+                if self.finished is not None:
+                    self._extra["unterminated"] = True
         if self.finished is None and self.failure is None:
             if self.events:
                 self.failure = self.interrupted("The stream ended before the answer was finished.")
@@ -201,15 +206,24 @@ class Answer:
             elif text is not None and not isinstance(text, str):
                 self._fail(self._malformed(event.data))
         elif status == "finish":
-            given.append(self._finish(payload))
+            if (finished := self._finish(payload)) is None:
+                self._fail(self._malformed(event.data))
+            else:
+                given.append(finished)
         elif status == "error":
             self._fail(self._answer_failed(payload))
 
-    def _finish(self, payload: Mapping[str, Any]) -> AnswerFinished:
-        session_id = payload.get("session_id")
+    def _finish(self, payload: Mapping[str, Any]) -> AnswerFinished | None:
+        """Take the finish event; None when its id is longer than any id."""
+        prompt_id, session_id = integer(payload.get("id")), payload.get("session_id")
+        if prompt_id is None and isinstance(payload.get("id"), int):
+            return None
+        if session_id not in (None, "", self.session_id):  # the prompt was sent to ours, whatever it says
+            self._extra["session_id"] = session_id
+            _note_foreign_session()
         self.finished = AnswerFinished(
-            prompt_id=integer(payload.get("id")),
-            session_id=session_id if isinstance(session_id, str) and session_id else self.session_id,
+            prompt_id=prompt_id,
+            session_id=self.session_id,
             citation_ids=citation_ids(payload.get("citations")),
             created_at=timestamp(payload.get("created_at")),
         )
@@ -251,6 +265,15 @@ class Answer:
         return ProtocolError(
             f"The service answered 200 with {what}. Check that base_url is the API's address.", excerpt=head
         )
+
+
+@cache
+def _note_foreign_session() -> None:
+    """Log, once a process, that a finish event named a conversation that the prompt was not sent to."""
+    logger.warning(
+        "The service finished an answer under another session_id than the prompt was sent to; ours is kept, "
+        "and the other is in Message.extra. This is logged once."
+    )
 
 
 def _is_finish(event: ServerSentEvent) -> bool:

@@ -31,7 +31,9 @@ def api_url(given: str, *, allow_http: bool) -> str:
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ConfigurationError(f"base_url {text!r:.200} is not an address: {error}.") from None
-    if parts.scheme not in ("http", "https") or not host:
+    if parts.scheme in ("http", "https") and host:
+        _check_host(host)
+    else:
         raise ConfigurationError(
             f"base_url {text!r:.200} is not an absolute address. Give one such as {VENDOR_URL}."
         )
@@ -51,6 +53,25 @@ def api_url(given: str, *, allow_http: bool) -> str:
     if port is not None and port != {"http": 80, "https": 443}[parts.scheme]:
         address += f":{port}"
     return urlunsplit((parts.scheme, address, path, "", ""))
+
+
+def _check_host(host: str) -> None:
+    """Raise `ConfigurationError` for a host that no resolver takes; each HTTP library has its own words."""
+    if host.isascii():
+        labels = host.removesuffix(".").split(".")
+        fits = all(0 < len(label) < 64 for label in labels)
+        problem = "" if fits else "each part between dots has 1 to 63 characters"
+    else:
+        import idna  # comes with requests and yarl, which encode host names with it
+
+        try:
+            idna.encode(host, uts46=True)
+        except UnicodeError as error:
+            problem = str(error)
+        else:
+            problem = ""
+    if problem:
+        raise ConfigurationError(f"base_url has an unfit host name, {host!r:.200}: {problem}.")
 
 
 def is_loopback(host: str) -> bool:

@@ -13,10 +13,11 @@ from customgpt_transport import (
     Message,
     ProtocolError,
     StreamInterrupted,
+    _answer,
 )
 from customgpt_transport._answer import Answer, looks_like
 
-FINISH = {"status": "finish", "id": 7, "session_id": "s-1", "citations": ["12.0", 12, 13], "created_at": None}
+FINISH = {"status": "finish", "id": 7, "session_id": "s", "citations": ["12.0", 12, 13], "created_at": None}
 
 
 def answer() -> Answer:
@@ -49,11 +50,27 @@ def test_deltas_come_as_they_were_sent_and_empty_ones_not_at_all():
 def test_finish_completes_the_message_with_its_citations_each_once():
     making = answer()
     given = making.feed(delta("So") + event(FINISH, "finish"))
-    assert AnswerFinished(7, "s-1", (12, 13)) == given[-1]
-    assert ("So", 7, "s-1", (12, 13), "x") == (
+    assert AnswerFinished(7, "s", (12, 13)) == given[-1]
+    assert ("So", 7, "s", (12, 13), "x") == (
         making.message.answer, making.message.prompt_id, making.message.session_id,
         making.message.citation_ids, making.message.external_id,
     )  # fmt: skip
+
+
+def test_the_session_that_the_prompt_was_sent_to_stays_whatever_the_finish_event_says(caplog):
+    _answer._note_foreign_session.cache_clear()
+    for _ in range(2):
+        making = answer()
+        (finished,) = making.feed(event({**FINISH, "session_id": "someone-elses/../x"}))
+        assert "s" == finished.session_id == making.message.session_id
+        assert {"session_id": "someone-elses/../x"} == making.message.extra
+    assert 1 == len(caplog.records)
+
+
+def test_an_id_beyond_64_bits_is_no_id():
+    making = answer()
+    assert [] == making.feed(event({**FINISH, "id": 10**4000}))
+    assert isinstance(making.failure, ProtocolError)
 
 
 def test_nothing_after_finish_counts():
@@ -89,7 +106,7 @@ def test_the_end_of_the_bytes_proves_nothing():
 def test_a_last_finish_without_its_blank_line_counts_and_is_marked():
     making = answer()
     making.feed(delta("So") + event(FINISH).rstrip(b"\n"))
-    assert [AnswerFinished(7, "s-1", (12, 13))] == making.end()
+    assert [AnswerFinished(7, "s", (12, 13))] == making.end()
     assert {"unterminated": True} == making.message.extra
 
 

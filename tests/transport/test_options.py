@@ -76,6 +76,7 @@ def test_base_urls_are_accepted_in_every_spelling(given, used):
     [
         "app.customgpt.ai", "ftp://h.test", "https://", "http://app.customgpt.ai", "http://10.0.0.5",
         "https://user:pw@h.test", "https://h.test/?a=b", "https://h.test/#x", "https://h.test:99999",
+        "https://a..test", f"https://{'a' * 64}.test", "https://\u2603.test", "https://xn--\xfc.test",
         "https://h .test", "https://h.test/a\nb", "http://127.0.0.1.evil.test", "http://localhost.evil.test",
     ],
 )  # fmt: skip

@@ -51,6 +51,17 @@ def test_the_stored_answer_is_returned_and_the_prompt_sent_once(api: ScriptedAPI
     assert "desc" == api.seen[1].query["order"]
 
 
+def test_an_id_of_thousands_of_digits_is_no_id_and_later_answers_are_still_found(
+    api: ScriptedAPI, call: Call
+):
+    endless = row(10**4000, "Because.", "mine")
+    api.data(SEND, endless)
+    api.on(SEND, Answer(drop=True))
+    api.data(LIST, listed(endless, row(9, "Because.", "mine")), listed(row(10, "Again.", "mine")))
+    assert (9, True) == ((message := ask(call)).prompt_id, message.recovered)
+    assert "Again." == ask(call).answer
+
+
 def test_what_was_never_stored_ends_in_the_error_with_where_to_look_later(api: ScriptedAPI, call: Call):
     api.on(SEND, Answer(drop=True))
     api.data(LIST, listed(row(9, "Another", "other")))

@@ -104,6 +104,8 @@ def parse_message(
     if not isinstance(data.get("openai_response"), str):
         raise not_documented(response)
     message = replace(_message(data, project_id, session_id), retries=response.retries)
+    if isinstance(message.extra.get("id"), int):  # too long for an id, and no prompt could be greater
+        raise not_documented(response)
     return message if message.external_id else replace(message, external_id=external_id)
 
 

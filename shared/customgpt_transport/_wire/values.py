@@ -31,11 +31,14 @@ _BOOLEANS = {"1": True, "true": True, "0": False, "false": False, "": False}
 
 
 def integer(value: object) -> int | None:
-    """Give the whole number in `value`: 12, 12.0, "12" or "12.0"; None for anything else, booleans too."""
+    """Return the whole number in `value`: 12, 12.0, "12" or "12.0"; None for anything else, booleans too.
+
+    Nothing that the service counts reaches 2**63: a longer number is none.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return value
+        return value if abs(value) < _LARGEST_ID else None
     if isinstance(value, float):
         return int(value) if value.is_integer() and abs(value) < _LARGEST_ID else None
     match = _INTEGER.fullmatch(value) if isinstance(value, str) else None
