@@ -6,14 +6,13 @@ Importing this loads no HTTP library.
 from __future__ import annotations
 
 import asyncio
-import difflib
 import sys
-from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from customgpt_transport._keywords import did_you_mean
 from customgpt_transport.errors import ConfigurationError
 from customgpt_transport.options import ClientOptions, PromptSettings, Secret, project_number
 
@@ -22,19 +21,6 @@ if TYPE_CHECKING:
     from customgpt_transport._sync.client import Client
 
 __all__ = ["Clients", "Connection", "did_you_mean", "mask_key", "with_persona"]
-
-# What other libraries, or the API's own pages, call our keywords.
-_ALIASES = {
-    "agent_id": "project_id",
-    "chatbot_model": "model",
-    "model_name": "model",
-    "request_timeout": "timeout",
-    "customgpt_api_key": "api_key",
-    "persona": "custom_persona",
-    "conversation_id": "session_id",
-    "thread_id": "session_id",
-    "language": "lang",
-}
 
 
 class Connection(TypedDict, total=False):
@@ -171,14 +157,6 @@ def with_persona(settings: PromptSettings | None, system: str) -> PromptSettings
     settings = settings or PromptSettings()
     persona = "\n\n".join(filter(None, (settings.custom_persona, system)))
     return replace(settings, custom_persona=persona)
-
-
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """Return " Did you mean '...'?" for a misspelt keyword; '' where nothing of `known` comes close."""
-    meant = _ALIASES.get(name)
-    if meant not in known:
-        meant = next(iter(difflib.get_close_matches(name, known, n=1)), None)
-    return f" Did you mean {meant!r}?" if meant else ""
 
 
 def _options(connection: Connection, adapter: str, project_id: int | str | None) -> ClientOptions:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from customgpt_transport import _environment
+from customgpt_transport._keywords import names_keywords
 from customgpt_transport._retry import RetryPolicy
 from customgpt_transport._secrets import Secret
 from customgpt_transport.errors import ConfigurationError, CustomGPTError
@@ -64,6 +65,7 @@ class RetryInfo:
     error: CustomGPTError
 
 
+@names_keywords
 @dataclass(frozen=True)
 class PromptSettings:
     """What a single prompt may set; None means the agent's own setting. Source: vendor API, send message.
@@ -87,6 +89,7 @@ def new_uuid() -> str:
     return str(uuid4())
 
 
+@names_keywords
 @dataclass(frozen=True)
 class ClientOptions:
     """Where, as whom and how patiently; None falls back to the environment when a client takes the options.
@@ -143,7 +146,12 @@ class ClientOptions:
         return f"ClientOptions({', '.join(shown)})"
 
     def with_timeout(self, seconds: float) -> ClientOptions:
-        """Give options whose first byte, bytes idle and events idle are `seconds`, and connect at most 10."""
+        """Give options whose first byte, bytes idle and events idle are `seconds`, and connect at most 10.
+
+        Raises `ConfigurationError` for what is no number of seconds above 0.
+        """
+        if not 0 < _number("timeout", seconds) < 10**7:
+            raise ConfigurationError(f"timeout must be a number of seconds above 0, not {seconds!r}.")
         return replace(
             self,
             connect_timeout=min(10.0, seconds),
@@ -217,6 +225,8 @@ def with_defaults(
     `fallback` stands in for what `options` leave out of where to go, as whom, and how to get there.
     Raises `ConfigurationError` as `ClientOptions.resolve` does.
     """
+    if not isinstance(options, ClientOptions | None):
+        raise ConfigurationError(f"options must be ClientOptions(...), not {type(options).__name__}.")
     base = options or ClientOptions()
     back = fallback or ClientOptions()
     number = project_id if project_id is not None else base.project_id

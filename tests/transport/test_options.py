@@ -123,6 +123,36 @@ def test_options_that_cannot_work_are_refused(fields):
         Client(api_key=KEY, options=ClientOptions(**fields))
 
 
+@pytest.mark.parametrize(
+    ("construct", "misspelt", "meant"),
+    [
+        (Client, "project", "project_id"), (AsyncClient, "api_kye", "api_key"),
+        (ClientOptions, "connect_timout", "connect_timeout"), (PromptSettings, "language", "lang"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_keyword_is_answered_with_the_one_that_was_meant(construct, misspelt, meant):
+    with pytest.raises(TypeError, match=rf"Did you mean '{meant}'"):
+        construct(**{misspelt: KEY})
+
+
+def test_an_unfit_timeout_is_named_as_the_caller_wrote_it():
+    for seconds in (-1, 0, float("nan"), "soon"):
+        with pytest.raises(ConfigurationError, match=r"^timeout must be"):
+            ClientOptions().with_timeout(seconds)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        ({"settings": {"lang": "en"}}, "settings"), ({"options": {"proxy": ""}}, "options"),
+        ({"settings": PromptSettings(lang=5)}, "lang"), ({"files": "a.txt"}, "files"),
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_type_is_named_before_anything_is_sent(wrong, name):
+    with pytest.raises(ConfigurationError, match=rf"^{name} must be"):
+        Client(api_key=KEY, project_id=1).ask("Why?", **wrong)
+
+
 def test_a_timeout_sets_the_three_clocks_of_silence_and_shortens_the_connecting():
     short, long = ClientOptions().with_timeout(3), ClientOptions().with_timeout(300)
     assert (3, 3, 3, 3) == (

@@ -17,11 +17,13 @@ from customgpt_transport._flows import Flow, T
 from customgpt_transport._flows.citations import AT_ONCE, CitationCache, Lookup
 from customgpt_transport._flows.paging import Pages
 from customgpt_transport._flows.prompts import ask, begin, prepare
+from customgpt_transport._keywords import names_keywords
 from customgpt_transport._secrets import Secret
 from customgpt_transport.models import Citation, FileInput, Message
 from customgpt_transport.options import ClientOptions, PromptSettings, with_defaults
 
 
+@names_keywords
 class AsyncClient(Api[Awaited]):
     """The CustomGPT.ai API, asynchronous. One instance serves many event loops, and survives fork and pickle.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -76,7 +77,9 @@ def prepare(
     options = fallback if options is None else with_defaults(options, fallback=fallback)
     if not isinstance(text, str) or not text.strip():
         raise ConfigurationError("The prompt is empty. Pass the question as text.")
-    settings = settings or PromptSettings()
+    settings = _checked(settings)
+    if isinstance(files, (str, bytes, os.PathLike)):
+        raise ConfigurationError("files must be a list, even of one file: files=[...].")
     if isinstance(settings.labels, str):
         raise ConfigurationError("labels must be a list of texts, or of lists of texts.")
     given = settings.external_id
@@ -93,6 +96,21 @@ def prepare(
         options=options,
         files=files,
     )
+
+
+def _checked(settings: object) -> PromptSettings:
+    """Return the settings, the agent's own for None; raise `ConfigurationError` for a wrong type."""
+    if settings is None:
+        return PromptSettings()
+    if not isinstance(settings, PromptSettings):
+        raise ConfigurationError(
+            f"settings must be PromptSettings(...), not {type(settings).__name__}: for example "
+            'settings=PromptSettings(lang="en").'
+        )
+    for name, value in vars(settings).items():
+        if name != "labels" and value is not None and not isinstance(value, str):
+            raise ConfigurationError(f"{name} must be text, not {value!r:.80}.")
+    return settings
 
 
 def project_of(project_id: object, options: ClientOptions) -> int:

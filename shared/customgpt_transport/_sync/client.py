@@ -15,6 +15,7 @@ from customgpt_transport._flows import Flow, T
 from customgpt_transport._flows.citations import AT_ONCE, CitationCache, Lookup
 from customgpt_transport._flows.paging import Pages
 from customgpt_transport._flows.prompts import ask, begin, prepare
+from customgpt_transport._keywords import names_keywords
 from customgpt_transport._secrets import Secret
 from customgpt_transport._sync.http import Connections
 from customgpt_transport._sync.performing import drive, take_turn
@@ -24,6 +25,7 @@ from customgpt_transport.models import Citation, FileInput, Message
 from customgpt_transport.options import ClientOptions, PromptSettings, with_defaults
 
 
+@names_keywords
 class Client(Api[Blocking]):
     """The CustomGPT.ai API, blocking. One instance serves many threads, and survives fork and pickle.
 
