@@ -25,6 +25,7 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 # import no subcommand: the demo's would load both frameworks.
 COMMANDS = {
     "ask": ("customgpt_cli.ask", "ask", "Ask one question: the answer as it comes, then its sources."),
+    "chat": ("customgpt_cli.chat", "chat", "Talk with an agent, with line editing and a history."),
 }
 
 

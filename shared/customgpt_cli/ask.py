@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from customgpt_transport import Client, PromptSettings
 from customgpt_transport.errors import ConfigurationError, CustomGPTError
 from customgpt_transport.models import AnswerDelta, Citation, Message
 
-__all__ = ["Question", "answer_as_data", "ask", "source_lines", "stream_answer"]
+__all__ = ["Question", "answer_as_data", "ask", "last_session", "source_lines", "stream_answer"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def ask(
         at.project_id  # noqa: B018 - whatever is missing is said before anything is sent
         asked = Question(
             prompt,
-            conversation or (_last(at) if go_on else None),
+            conversation or (last_session(at) if go_on else None),
             PromptSettings(lang=lang, custom_persona=persona),
             files,
         )
@@ -79,7 +80,7 @@ def ask(
                 return
             say(safe(message.answer))
         else:
-            message = stream_answer(client, asked, at)
+            message = stream_answer(client, asked, partial(at.last.keep, at.project_id))
         if not quiet:
             _print_sources(client.citations(message), at)
 
@@ -93,7 +94,8 @@ def _prompt(question: Sequence[str]) -> str:
     return sys.stdin.read().strip()
 
 
-def _last(at: Service) -> str:
+def last_session(at: Service) -> str:
+    """Return the last conversation with the agent. Raises `ConfigurationError` when there is none."""
     session_id = at.last.of(at.project_id)
     if session_id is None:
         raise ConfigurationError(
@@ -102,11 +104,14 @@ def _last(at: Service) -> str:
     return session_id
 
 
-def stream_answer(client: Client, asked: Question, at: Service) -> Message:
-    """Print the answer as it comes and return it. Ends the line whatever happens to the answer."""
+def stream_answer(client: Client, asked: Question, on_begin: Callable[[str], None]) -> Message:
+    """Print the answer as it comes and return it. Ends the line whatever happens to the answer.
+
+    `on_begin` is told the session id as soon as the prompt has been sent.
+    """
     begun = False
     with client.stream(asked.prompt, **asked.arguments) as answer:
-        at.last.keep(at.project_id, answer.session_id)
+        on_begin(answer.session_id)
         try:
             for event in answer:
                 if isinstance(event, AnswerDelta):
