@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 
 __all__ = ["main"]
+
+INTERRUPTED = 130
 
 
 def main() -> None:
@@ -15,7 +19,13 @@ def main() -> None:
         if (error.name or "").partition(".")[0] != "click":
             raise
         sys.exit('customgpt needs click: pip install "customgpt-adapters[cli]"')
-    sys.exit(app.main(prog_name="customgpt"))
+    code = app.main(prog_name="customgpt")
+    if code == INTERRUPTED:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(code)  # taking the interpreter apart takes longer than everything else after Ctrl-C
+    sys.exit(code)
 
 
 if __name__ == "__main__":

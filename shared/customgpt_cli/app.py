@@ -26,6 +26,22 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 COMMANDS = {
     "ask": ("customgpt_cli.ask", "ask", "Ask one question: the answer as it comes, then its sources."),
     "chat": ("customgpt_cli.chat", "chat", "Talk with an agent, with line editing and a history."),
+    "agents": ("customgpt_cli.agents", "agents", "List, show, create, delete agents, and wait for one."),
+    "sources": ("customgpt_cli.sources", "sources", "List, add, sync, delete what an agent reads."),
+    "pages": ("customgpt_cli.pages", "pages", "List, read again, delete an agent's documents."),
+    "conversations": (
+        "customgpt_cli.conversations",
+        "conversations",
+        "List, show, export, rename, delete conversations.",
+    ),
+    "limits": ("customgpt_cli.limits", "limits", "Show what is left of the account's quota."),
+    "emulator": (
+        "customgpt_cli.emulator",
+        "emulator",
+        "Serve the API over a folder, on this machine.",
+    ),
+    "demo": ("customgpt_cli.demo", "demo", "One question through LangChain and LlamaIndex, without a key."),
+    "completion": ("customgpt_cli.completion", "completion", "Print the completion script for a shell."),
 }
 
 

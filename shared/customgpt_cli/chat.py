@@ -54,13 +54,19 @@ def chat(given: Given, conversation: str | None, go_on: bool, persona: str | Non
     """
     if conversation and go_on:
         raise click.UsageError("--conversation names one conversation, --continue another. Give one of them.")
-    with interrupts.answered_by_the_command(), service(given) as at, at.client() as client:
-        session_id = conversation or (last_session(at) if go_on else None)
-        talk = Talk(client, at, PromptSettings(lang=lang, custom_persona=persona), given.as_json, session_id)
-        with Lines(state_folder() / "chat-history", list(COMMANDS)) as lines:
-            if lines.by_hand:
-                hint(f"Agent {at.project_id}. /help lists the commands, Ctrl-D leaves.")
-            talk.until_the_end(lines)
+    lines = Lines(state_folder() / "chat-history", list(COMMANDS))
+    with interrupts.answered_by_the_command(), service(given) as at, at.client() as client, lines:
+        talk = Talk(
+            client,
+            at,
+            PromptSettings(lang=lang, custom_persona=persona),
+            as_json=given.as_json,
+            by_hand=lines.by_hand,
+            session_id=conversation or (last_session(at) if go_on else None),
+        )
+        if lines.by_hand:
+            hint(f"Agent {at.project_id}. /help lists the commands, Ctrl-D leaves.")
+        talk.until_the_end(lines)
     if talk.failed is not None and not lines.by_hand:
         raise click.exceptions.Exit(talk.failed)
 
@@ -77,6 +83,8 @@ class Talk:
     at: Service
     settings: PromptSettings
     as_json: bool = False
+    by_hand: bool = True
+    """Somebody types, and an interrupt is for the answer; from a pipe it is for the chat."""
     session_id: str | None = None
     files: list[str] = field(default_factory=list)
     """To go along with the next question."""
@@ -141,6 +149,8 @@ class Talk:
             else:
                 self.message = stream_answer(self.client, asked, self._begun)
         except KeyboardInterrupt:
+            if not self.by_hand:
+                raise
             note("Left this answer. The service may finish and keep it.", dim=True)
             return
         self._begun(self.message.session_id)

@@ -13,7 +13,7 @@ from customgpt_cli.state import LastConversations, state_folder
 from customgpt_transport import Client, ClientOptions
 from customgpt_transport.errors import ConfigurationError
 
-__all__ = ["Service", "read_key_file", "service"]
+__all__ = ["Service", "agent_client", "emulated_folder", "read_key_file", "service"]
 
 LAST = "conversations.json"
 
@@ -49,7 +49,7 @@ def service(given: Given) -> Iterator[Service]:
 
     Raises `ConfigurationError` when there is no key, or what was named cannot be used.
     """
-    folder = given.emulate or _path("CUSTOMGPT_EMULATE")
+    folder = emulated_folder(given)
     if folder is not None:
         from customgpt_cli.emulating import emulated
 
@@ -59,6 +59,20 @@ def service(given: Given) -> Iterator[Service]:
         return
     options = ClientOptions(api_key=_key(given), project_id=given.agent, adapter="customgpt-cli").resolve()
     yield Service(options, LastConversations(state_folder() / LAST, options.base_url or ""))
+
+
+def emulated_folder(given: Given) -> Path | None:
+    """Return the folder of `--emulate` or of the environment, or None."""
+    return given.emulate or _path("CUSTOMGPT_EMULATE")
+
+
+@contextmanager
+def agent_client(given: Given) -> Iterator[Client]:
+    """Provide a client for what is about one agent. Raises `ConfigurationError` when none is named."""
+    with service(given) as at:
+        at.project_id  # noqa: B018 - it raises
+        with at.client() as client:
+            yield client
 
 
 def _key(given: Given) -> str | None:

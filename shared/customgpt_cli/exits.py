@@ -58,6 +58,8 @@ def exit_code(error: CustomGPTError) -> Exit:
             return Exit.NO_NETWORK
         case TransportError() | ProtocolError() | ServerError() if _may_be_answered(error):
             return Exit.UNRESOLVED
+        case RequestTimeout(clock="ready"):
+            return Exit.FAILED  # the network is there; what was waited for has not come
         case ConnectionLost() | RequestTimeout():
             return Exit.NO_NETWORK
     return Exit.FAILED

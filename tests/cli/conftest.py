@@ -157,6 +157,7 @@ class Silence:
 
     def __init__(self) -> None:
         self.taken: list[socket.socket] = []
+        self._kept: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.base_url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self._thread = threading.Thread(target=self._take)
@@ -165,12 +166,14 @@ class Silence:
     def _take(self) -> None:
         with suppress(OSError):
             while True:
-                self.taken.append(self._listening.accept()[0])
+                connection = self._listening.accept()[0]
+                self._kept.append(connection)
+                self.taken.append(connection)
 
     def close(self) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
         self._thread.join()
-        for connection in (self._listening, *self.taken):
+        for connection in (self._listening, *self._kept):
             connection.close()
 
 
