@@ -5,7 +5,7 @@
     llm = ChatCustomGPT(project_id=123)  # the key from CUSTOMGPT_API_KEY
     llm.invoke("How do refunds work?")
 
-Importing the package loads nothing heavy: each name is fetched when it is first used.
+Importing the package loads neither LangChain nor an HTTP library: each name is looked up at its first use.
 """
 
 from __future__ import annotations

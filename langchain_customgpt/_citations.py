@@ -1,7 +1,7 @@
-"""Sources of an answer: as plain data in `response_metadata`, and as LangChain's `Citation` annotations.
+"""The sources of an answer, as plain data in `response_metadata` and as LangChain's `Citation` annotations.
 
-`content` stays a string. Whoever asks a message for its `content_blocks` gets one text block that carries the
-annotations: LangChain calls the translator registered here for every message whose `model_provider` is ours.
+`content` stays a string. A message's `content_blocks` are one text block with the annotations: LangChain
+calls the translator registered here for every message whose `model_provider` is ours.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CitationMode = Literal["full", "ids", "off"]
 
 
 def citation_data(citation: Citation) -> dict[str, Any]:
-    """A citation as JSON-safe data.
+    """Return a citation as JSON-safe data.
 
     `description` is the page's own summary: the API gives no passage and no score.
     """
@@ -39,7 +39,7 @@ def citation_data(citation: Citation) -> dict[str, Any]:
 
 
 def annotation(data: dict[str, Any]) -> types.Citation:
-    """The standard annotation for a citation: about the whole answer, so without a span; no `cited_text`."""
+    """Return the standard annotation. It is about the whole answer: no span, no `cited_text`."""
     made: dict[str, Any] = {"type": "citation", "id": str(data["id"])}
     made.update({key: data[key] for key in ("url", "title") if data.get(key)})
     extras = {
@@ -50,7 +50,7 @@ def annotation(data: dict[str, Any]) -> types.Citation:
 
 
 def translate(message: AIMessage) -> list[types.ContentBlock]:
-    """The content blocks of an answer: one text block with its citations; none when there is neither."""
+    """Return the content blocks of an answer: one text block with its citations, none when both are empty."""
     if not isinstance(message.content, str):
         raise NotImplementedError(
             "not written by ChatCustomGPT"
@@ -66,7 +66,7 @@ def translate(message: AIMessage) -> list[types.ContentBlock]:
 
 
 def translate_chunk(chunk: AIMessageChunk) -> list[types.ContentBlock]:
-    """As `translate`, for one piece of an answer: only the last piece has citations."""
+    """`translate` for a chunk of an answer. Only the last chunk has citations."""
     return translate(chunk)
 
 

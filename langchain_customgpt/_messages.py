@@ -1,4 +1,4 @@
-"""LangChain messages as turns of a history: the only place that knows their classes and parts."""
+"""LangChain messages as turns of a history: the only module that knows their classes and parts."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ _ROLES = frozenset({"system", "human", "ai", "tool", "function"})
 
 
 def read_turns(messages: Iterable[BaseMessage]) -> list[HistoryTurn]:
-    """Return the messages as turns, in order, the silent ones too.
+    """Return the messages as turns, in order, also those without text.
 
-    Raises `ConfigurationError` for a human or system message with a part that is not text, naming its type.
-    Parts of AI and tool messages that are not text stand as `[image]` and the like: they belong to other
-    models.
+    Raises `ConfigurationError`, naming the type, for a human or system message with a part that is not text.
+    In AI and tool messages, which come from other models, such a part becomes `[image]` and the like.
     """
     return [_turn(message) for message in messages]
 

@@ -1,6 +1,6 @@
-"""From what the service answers to what LangChain gets: the only place that knows both vocabularies.
+"""The service's answers as LangChain's results: the only module that knows both vocabularies.
 
-`invoke` and `stream`, sync and async, all come through here, so their results agree by construction.
+`invoke` and `stream`, sync and async, all build their results here, so these agree by construction.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _EVERY_CHUNK = {"model_provider": PROVIDER}
 
 
 class Reply:
-    """The answer to one prompt as LangChain's results. Feed it a stream's events, or only the delivery."""
+    """The answer to one prompt, as LangChain's results. For a stream, `chunk` takes each of its events."""
 
     def __init__(self, delivery: Delivery, stops: Sequence[str], model_name: str) -> None:
         self.delivery = delivery
@@ -39,7 +39,7 @@ class Reply:
         return ChatGenerationChunk(message=AIMessageChunk(content=text, response_metadata=_EVERY_CHUNK))
 
     def last_chunk(self, sources: list[dict[str, Any]] | None) -> ChatGenerationChunk:
-        """Return the last chunk of the stream, which alone has the metadata. `sources` as in `result`."""
+        """Return the last chunk of the stream, the only one with metadata. `sources` are as in `result`."""
         rest = "" if self._filter is None else self._filter.flush()
         message = AIMessageChunk(
             content=rest, response_metadata=self._metadata(sources), chunk_position="last"
@@ -47,7 +47,7 @@ class Reply:
         return ChatGenerationChunk(message=message)
 
     def result(self, sources: list[dict[str, Any]] | None) -> ChatResult:
-        """Return the whole answer at once: equal to the sum of the chunks. No sources when they are None."""
+        """Return the whole answer, equal to the sum of the chunks. None leaves the sources out."""
         text = cut(self.delivery.message.answer, self._stops)
         answer = AIMessage(content=text, response_metadata=self._metadata(sources))
         return ChatResult(generations=[ChatGeneration(message=answer)])

@@ -1,4 +1,4 @@
-"""What the chat model, the retriever and the tool are constructed with, and the clients they make of it."""
+"""The fields that chat model, retriever and tool have in common, and the clients made from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("langchain_customgpt")
 
 ADAPTER = f"langchain-customgpt/{__version__}"
 
-# Keywords that other chat models know and this API has no counterpart for.
+# Keywords of other chat models for which this API has no counterpart.
 WITHOUT_COUNTERPART = frozenset(
     {
         "temperature", "max_tokens", "max_completion_tokens", "max_output_tokens", "top_p", "top_k", "n",
@@ -31,7 +31,7 @@ WITHOUT_COUNTERPART = frozenset(
     }
 )  # fmt: skip
 
-# What travels with a prompt, under our name and under the transport's.
+# The settings of a prompt: our name and the transport's.
 PROMPT_SETTINGS = {
     "model": "chatbot_model",
     "lang": "lang",
@@ -49,24 +49,24 @@ _warned: set[str] = set()
 
 
 def warn_once(key: str, message: str, *values: object) -> None:
-    """Log a warning, once in this process for each `key`: a model in a loop must not fill the log."""
+    """Log a warning once per process and `key`, so that a model in a loop does not fill the log."""
     if key not in _warned:
         _warned.add(key)
         logger.warning(message, *values)
 
 
 def forget_warnings() -> None:
-    """Log every warning again."""
+    """Let every warning be logged again."""
     _warned.clear()
 
 
 def warn_without_counterpart(owner: str, name: str) -> None:
-    """Warn, once for each class and name, that `name` has no effect."""
+    """Warn, once per class and name, that `name` has no effect."""
     warn_once(f"{owner}.{name}", "%s: CustomGPT.ai has no counterpart for %s; it is ignored.", owner, name)
 
 
 def unknown_keyword(owner: str, name: str, known: frozenset[str]) -> ConfigurationError:
-    """Return the error for a keyword that `owner` does not know, with the one that was probably meant."""
+    """Return the error for an unknown keyword, with a hint at the one that was probably meant."""
     return ConfigurationError(f"{owner} knows no keyword {name!r}.{did_you_mean(name, known)}")
 
 
@@ -76,44 +76,44 @@ def _known_keywords(cls: type[BaseModel]) -> frozenset[str]:
 
 
 class CustomGPTSettings(BaseModel):
-    """The fields, the resolved options, and two clients that are made when they are first needed.
+    """The common fields, and two clients that are made when they are first needed.
 
-    Constructing does no I/O. Raises `ConfigurationError` for a missing key or agent and for an unknown
+    Constructing does no I/O. Raises `ConfigurationError` for a missing key or agent, and for an unknown
     keyword.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
 
     project_id: int | None = None
-    """The agent; falls back to CUSTOMGPT_PROJECT_ID."""
+    """The agent's id. Falls back to CUSTOMGPT_PROJECT_ID."""
     if TYPE_CHECKING:
         api_key: SecretStr | str | None = None
     else:
         api_key: SecretStr | None = None
-    """Falls back to CUSTOMGPT_API_KEY. Kept as a `SecretStr`, whichever of the two was given."""
+    """The API key, kept as a `SecretStr`. Falls back to CUSTOMGPT_API_KEY."""
     base_url: str | None = None
-    """Falls back to CUSTOMGPT_BASE_URL, then to the vendor's."""
+    """The address of the API. Falls back to CUSTOMGPT_BASE_URL, then to the vendor's."""
     timeout: float | None = None
-    """Seconds of silence before giving up, before the first byte and between events; never a total."""
+    """Seconds of silence before giving up, both until the first byte and between events; never a total."""
     max_retries: int | None = None
-    """How often a request that the service turned away, or that never left, is sent again; 2 by default."""
+    """How often to resend a request that was refused or never left. 2 by default."""
 
     model: str | None = None
-    """The model behind the agent for this call (`chatbot_model` in the API), instead of the agent's own."""
+    """The model that answers instead of the agent's own (`chatbot_model` in the API)."""
     lang: str | None = None
-    """Language of the answer, ISO 639-1."""
+    """The language of the answer, as ISO 639-1."""
     custom_persona: str | None = None
-    """Replaces the agent's persona for each call."""
+    """The persona that replaces the agent's own."""
     custom_context: str | None = None
-    """Extra context for each call."""
+    """Extra context for the agent."""
     response_source: str | None = None
-    """'default', 'own_content' or 'openai_content'."""
+    """What to answer from: 'default', 'own_content' or 'openai_content'."""
     agent_capability: str | None = None
     """'fastest-responses', 'optimal-choice', 'advanced-reasoning' or 'complex-tasks'."""
     external_id: str | None = None
-    """Stored with the message on the server; a fresh uuid for each prompt unless given."""
+    """An id to store with the message on the server; by default a new UUID for each prompt."""
 
-    # `Any` at run time: naming the real classes would load an HTTP library with this module.
+    # `Any` at run time: the real classes would load an HTTP library with this module.
     if TYPE_CHECKING:
         client: Client | None = None
         async_client: AsyncClient | None = None
@@ -121,13 +121,13 @@ class CustomGPTSettings(BaseModel):
         client: Any = Field(default=None, exclude=True, repr=False)
         async_client: Any = Field(default=None, exclude=True, repr=False)
     client_options: ClientOptions | None = Field(default=None, exclude=True, repr=False)
-    """Everything else about the connection: proxy, retry policy, recovery, clocks."""
+    """All other options of the connection: proxy, retry policy, recovery, timeouts."""
 
     _clients: Clients = PrivateAttr()
 
     def __init__(self, **kwargs: Any) -> None:
         if isinstance(kwargs.get("api_key"), str):
-            kwargs["api_key"] = SecretStr(kwargs["api_key"])  # at once: tracebacks can show locals
+            kwargs["api_key"] = SecretStr(kwargs["api_key"])  # first of all: tracebacks can show locals
         owner, known = type(self).__name__, _known_keywords(type(self))
         for name in [name for name in kwargs if name in WITHOUT_COUNTERPART]:
             if kwargs[name] is not None:
@@ -145,7 +145,7 @@ class CustomGPTSettings(BaseModel):
         self._clients = clients
 
     def model_post_init(self, context: Any, /) -> None:
-        """Hand on to LangChain's, which pydantic's own for the private attributes would otherwise replace."""
+        """Call LangChain's hook, which pydantic's own for private attributes would otherwise replace."""
         super().model_post_init(context)
 
     @property
@@ -153,20 +153,20 @@ class CustomGPTSettings(BaseModel):
         return self._clients.agent
 
     def _sync_client(self) -> Client:
-        return self.client or self._clients.sync  # a copy may have been given another: model_copy(update=...)
+        return self.client or self._clients.sync  # model_copy(update=...) may have set another
 
     async def _async_client(self) -> AsyncClient:
         return self.async_client or await self._clients.on_this_loop()
 
     def _same_settings(self) -> dict[str, Any]:
-        """The keywords that construct something else with the same settings."""
+        """Return the keywords that construct something else with the same settings."""
         given = {name: getattr(self, name) for name in CustomGPTSettings.model_fields}
         if self.client is not None or self.async_client is not None:
-            del given["api_key"], given["base_url"]  # the client has them
+            del given["api_key"], given["base_url"]  # the client has its own
         return {name: value for name, value in given.items() if value is not None}
 
     def _check_call(self, call: Mapping[str, Any], known: frozenset[str] = CALL_KEYWORDS) -> None:
-        """Report the keywords of one call that nobody knows, and warn of those without a counterpart."""
+        """Raise for unknown keywords of a call, and warn about those without a counterpart."""
         for name in call.keys() - known:
             if name not in WITHOUT_COUNTERPART:
                 raise unknown_keyword(type(self).__name__, name, known)
@@ -174,9 +174,9 @@ class CustomGPTSettings(BaseModel):
                 warn_without_counterpart(type(self).__name__, name)
 
     def _prompt_request(self, call: Mapping[str, Any], system: str = "") -> dict[str, Any]:
-        """Return the keywords of `ask` and `stream` for one call, all but the session.
+        """Return the keywords of `ask` and `stream` for one call, except the session.
 
-        What the call says wins over the fields; `system`, the text of system messages, joins the persona.
+        The call's keywords win over the fields. `system`, the text of system messages, joins the persona.
         """
         for name in PROMPT_SETTINGS.keys() & call.keys():
             if call[name] is not None and not isinstance(call[name], str):
@@ -189,7 +189,7 @@ class CustomGPTSettings(BaseModel):
 
 
 def _clients(given: Mapping[str, Any]) -> Clients:
-    """Return the clients for a constructor's keywords. What is None falls back to the environment."""
+    """Return the clients for a constructor's keywords."""
     connection = cast("Connection", {name: given.get(name) for name in Connection.__annotations__})
     if given.get("api_key") is not None:
         connection["api_key"] = Secret(given["api_key"].get_secret_value())

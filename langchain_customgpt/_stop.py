@@ -1,6 +1,6 @@
-"""Stop sequences, enforced on the client: the API knows none.
+"""Stop sequences. They are enforced on the client, because the API has none.
 
-The answer is read to its end all the same, because the citations come with the finish event.
+The answer is still read to its end, since the citations come with the finish event.
 """
 
 from __future__ import annotations
@@ -9,21 +9,20 @@ from collections.abc import Sequence
 
 
 def first_stop(text: str, stops: Sequence[str]) -> int | None:
-    """Where the first of `stops` begins in `text`; None when none occurs."""
+    """Return where the first of `stops` begins in `text`; None when none occurs."""
     return min((place for place in map(text.find, stops) if place >= 0), default=None)
 
 
 def cut(text: str, stops: Sequence[str]) -> str:
-    """`text` up to the first of `stops`, without it; all of it when none occurs."""
+    """Return `text` up to, and without, the first of `stops`; all of it when none occurs."""
     return text[: first_stop(text, stops)]
 
 
 class StopFilter:
-    """Let text through until a stop sequence begins, wherever the pieces were cut.
+    """Pass text on until a stop sequence begins, wherever the text was cut into pieces.
 
-    `feed` gives what may be shown now, often a little less than what came: an end that could be the beginning
-    of a stop sequence is held back until the next piece decides. `flush` gives what was held when the answer
-    ends.
+    `feed` holds back the end of a piece that could be the beginning of a stop sequence, until the next piece
+    decides. `flush` returns what was held back, at the end of the answer.
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
@@ -33,27 +32,27 @@ class StopFilter:
         self.stopped = False
 
     def feed(self, text: str) -> str:
-        """The part of what has come that may be shown now; '' after a stop."""
+        """Return what may be shown of the text so far and was not yet; '' after a stop."""
         if self.stopped:
             return ""
         text = self._held + text
         undecided = self._undecided_from(text)
         place = first_stop(text, self._stops)
-        if place is not None and place <= undecided:  # else an earlier one may still be on its way
+        if place is not None and place <= undecided:  # else a stop that begins earlier may still complete
             self.stopped, self._held = True, ""
             return text[:place]
         self._held = text[undecided:]
         return text[:undecided]
 
     def flush(self) -> str:
-        """What was held back and turned out to be wanted, now that the answer has ended."""
+        """Return what was held back and is no stop sequence, now that the answer has ended."""
         held, self._held = self._held, ""
         shown = cut(held, self._stops)
         self.stopped = self.stopped or len(shown) < len(held)
         return shown
 
     def _undecided_from(self, text: str) -> int:
-        """Where the longest end of `text` begins that could begin a stop sequence; its length if none."""
+        """Return where the longest end of `text` starts that could begin a stop sequence, else its length."""
         for start in range(max(0, len(text) - self._longest + 1), len(text)):
             tail = text[start:]
             if any(stop.startswith(tail) for stop in self._stops):

@@ -33,42 +33,46 @@ if TYPE_CHECKING:
     from customgpt_transport import AsyncClient, Client
 
 _NO_TOOLS = (
-    "A CustomGPT.ai agent answers from its documents and cannot call tools or fill a schema. Give the agent "
-    "to a model that can, as a tool: create_agent(model, tools=[CustomGPTTool(project_id=...)])."
+    "A CustomGPT.ai agent answers from its documents; it cannot call tools or fill a schema. Give the agent, "
+    "as a tool, to a model that can: create_agent(model, tools=[CustomGPTTool(project_id=...)])."
 )
 _TOOL_KEYWORDS = frozenset({"tools", "tool_choice", "functions", "function_call", "response_format"})
 _CALL_KEYWORDS = CALL_KEYWORDS | {"session_id", "files"}
-_SILENT_KEYWORDS = _TOOL_KEYWORDS | {"stream", "streaming"}  # the empty and LangChain's own
+_SILENT_KEYWORDS = _TOOL_KEYWORDS | {
+    "stream",
+    "streaming",
+}  # accepted when they are empty, or LangChain's own
 
 
 class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
-    """A CustomGPT.ai agent as a chat model: streamed answers, their sources, conversations that stay right.
+    """A CustomGPT.ai agent as a chat model, with streaming, citations, and conversations kept on the server.
 
     Setup:
         Install `customgpt-adapters[langchain]` and set `CUSTOMGPT_API_KEY` and `CUSTOMGPT_PROJECT_ID`.
 
-    Key init args, what is asked:
-        model, lang, custom_persona, custom_context, response_source, agent_capability, external_id: sent with
-            each prompt; each may also be given per call. `stop` is enforced here, the API knows no stop
-            sequences.
-        citations: "full" looks up title and url of each source, "ids" does not, "off" leaves sources out.
-        system_message: "persona" sends system messages as `custom_persona`, which replaces the agent's own;
-            "prepend" puts them before each prompt; "ignore"; "error".
+    Key init args, prompts:
+        model, lang, custom_persona, custom_context, response_source, agent_capability, external_id:
+            Sent with each prompt. Each can also be passed per call.
+        stop: Stop sequences. They are applied to the answer here, since the API has none.
+        citations: "full" looks up the title and URL of each source, "ids" does not, "off" leaves sources out.
+        system_message: "persona" sends system messages, joined to `custom_persona`, as the persona that
+            replaces the agent's own; "prepend" puts them before each prompt; "ignore" drops them; "error"
+            refuses them.
 
     Key init args, conversations:
         conversation: "auto" continues the conversation on the server when the messages are exactly what it
-        holds,
-            and otherwise starts a new one that is told the earlier turns; "stateless" always starts a new
-            one.
-        session_id: send every prompt to this conversation, no questions asked.
-        on_mismatch: "fork", or "error" when an answer of this agent in the messages cannot be continued.
-        verify_tip: the server is asked whether a conversation has moved on when this process cannot know:
-            once for each that it did not begin. "remote" asks before every continuation, for several
-            processes that take turns on one conversation (at the very same moment both may still continue
-            it: asking and sending are two requests); "never" trusts the messages.
-        max_history_chars: how much of the earlier turns a new conversation is told; 0 for nothing.
+            holds, and otherwise starts a new one with the earlier turns replayed. "stateless" always starts
+            a new one.
+        session_id: Send every prompt to this conversation without checking the history against it.
+        on_mismatch: What to do when an answer of this agent in the messages cannot be continued: "fork"
+            starts a new conversation, "error" raises.
+        verify_tip: When to ask the server whether a conversation has moved on. By default, once for each
+            conversation that this process did not begin. "remote" asks before every continuation, for
+            processes that take turns on one conversation; it is no lock, because asking and sending are two
+            requests. "never" trusts the messages.
+        max_history_chars: How many characters of earlier turns to replay at most; 0 for none.
 
-    Key init args, the connection:
+    Key init args, connection:
         project_id, api_key, base_url, timeout, max_retries, client, async_client, client_options.
 
     Instantiate:
@@ -87,17 +91,17 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
     Citations:
         llm.invoke("...").content_blocks[0]["annotations"]  # standard LangChain citations
         llm.invoke("...").response_metadata["citations"]    # the same as plain data
-        They are about the whole answer: the API gives no passages, no scores and no positions.
+        They apply to the whole answer: the API gives no passages, no scores and no positions.
 
     Token usage:
         None: the API counts queries, not tokens.
 
     Response metadata:
         model_provider, model_name, citations, and customgpt: where the answer stands on the server
-        (session_id, prompt_id, ...) and whether it was `recovered` after the connection had failed.
+        (session_id, prompt_id, ...), and whether it was `recovered` after the connection had failed.
 
-    Errors are those of `langchain_customgpt.errors`. State travels in the messages, never on this object: one
-    instance serves many users, threads and event loops.
+    Raises the errors of `langchain_customgpt.errors`. Conversation state travels in the messages, never on
+    this object, so one instance serves many users, threads and event loops.
     """
 
     conversation: Literal["auto", "stateless"] = "auto"
@@ -110,16 +114,16 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
     stop: list[str] | str | None = None
     streaming: bool = False
     temperature: float | None = None
-    """Accepted because LangChain code passes it; the API has no counterpart."""
+    """Ignored, with a warning: the API has no counterpart."""
     max_tokens: int | None = None
-    """Accepted because LangChain code passes it; the API has no counterpart."""
+    """Ignored, with a warning: the API has no counterpart."""
     cache: BaseCache | bool | None = Field(default=False, exclude=True)
-    """Off unless asked for. With one, every prompt begins a conversation that the answer does not name, and a
-    pinned `session_id` is refused: what comes from the cache would be missing in it."""
+    """Off by default. With a cache, each prompt begins a conversation that the answer does not name, and a
+    pinned `session_id` is refused, because it would lack the answers that come from the cache."""
 
     @model_validator(mode="after")
     def _set_customgpt_version(self) -> Self:
-        """Name this package in traces."""
+        """Add this package's version to traces."""
         self._add_version("langchain-customgpt", __version__)
         return self
 
@@ -210,16 +214,16 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        """LangChain's, which tells callbacks nothing of a cancelled `ainvoke`; `on_llm_error` hears it."""
+        """Report a cancelled `ainvoke` to `on_llm_error`, which LangChain's own method does not."""
         try:
             return await super()._agenerate_with_cache(messages, stop=stop, run_manager=run_manager, **kwargs)
         except asyncio.CancelledError as error:
-            if run_manager is not None:  # shielded: being cancelled once more must not lose it
+            if run_manager is not None:  # shielded, so that a second cancellation does not lose it
                 await asyncio.shield(run_manager.on_llm_error(error, response=LLMResult(generations=[])))
             raise
 
     def _begin(self, messages: list[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]) -> Reply:
-        """Check the call and plan it; nothing is sent yet."""
+        """Check the call and plan it. Nothing is sent yet."""
         if asked := [name for name in _TOOL_KEYWORDS if call.get(name)]:
             raise NotImplementedError(f"{', '.join(asked)}: {_NO_TOOLS}")
         self._check_call(call, _CALL_KEYWORDS | _SILENT_KEYWORDS)
@@ -227,8 +231,8 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
         session_id = call.get("session_id", self.session_id)
         if cached and session_id:
             raise ConfigurationError(
-                "A pinned session_id and a cache do not go together: what comes from the cache would be "
-                "missing in the conversation. Pass cache=False, or no session_id."
+                "A pinned session_id and a cache do not go together: the conversation would lack the answers "
+                "that come from the cache. Pass cache=False, or no session_id."
             )
         service = service_of(self.base_url or "")
         with langchain_errors():
@@ -253,7 +257,7 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
         if plan.system:
             warn_once(
                 f"{type(self).__name__}.system_message",
-                "%s: a system message is sent as custom_persona, which replaces the agent's own persona. "
+                "%s: system messages are sent as custom_persona, which replaces the agent's own persona. "
                 'system_message="prepend" or "ignore" keeps it.',
                 type(self).__name__,
             )
@@ -270,7 +274,7 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
             delivery.newest_is(await anext(newest, None))
 
     def _sources(self, client: Client, message: Message) -> list[dict[str, Any]] | None:
-        """The answer's sources as data; None when they are not wanted."""
+        """Return the answer's sources as data; None when they are off."""
         if self.citations != "full":
             return self._unresolved(message)
         return [citation_data(found) for found in client.citations(message, project_id=self._project)]
@@ -291,7 +295,7 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
         return call.get("model") or self.model or f"customgpt-agent-{self._project}"
 
     def _caches(self) -> bool:
-        """Whether LangChain will keep the answer for other callers."""
+        """Return whether LangChain will cache the answer."""
         return self.cache is not False and (isinstance(self.cache, BaseCache) or get_llm_cache() is not None)
 
     @property
@@ -300,17 +304,17 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
 
     @property
     def lc_secrets(self) -> dict[str, str]:
-        """Where the key comes from, instead of the key."""
+        """The environment variable that stands for the key in serialised models."""
         return {"api_key": "CUSTOMGPT_API_KEY"}
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """Every field that changes an answer: LangChain's cache tells models apart by these."""
+        """All fields that change an answer: LangChain's cache distinguishes models by these."""
         names = (
             "project_id", "base_url", *PROMPT_SETTINGS, "conversation", "session_id", "on_mismatch",
             "system_message", "max_history_chars", "verify_tip", "citations", "output_version",
         )  # fmt: skip
-        # Not "stop": LangChain puts the call's own under that name.
+        # Not "stop": LangChain uses that name for the stop sequences of the call.
         return {**{name: getattr(self, name) for name in names}, "stop_sequences": self._stops(None)}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -331,17 +335,17 @@ class ChatCustomGPT(CustomGPTSettings, BaseChatModel):
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
     ) -> int:
-        """An estimate, for `trim_messages`: the API has no tokenizer."""
+        """Return an estimate, for `trim_messages`: the API has no tokenizer."""
         return count_tokens_approximately(messages)
 
     def get_num_tokens(self, text: str) -> int:
-        """As `get_num_tokens_from_messages`: an estimate."""
+        """Return an estimate, as `get_num_tokens_from_messages` does."""
         return count_tokens_approximately([HumanMessage(text)])
 
     def bind_tools(self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any) -> NoReturn:
-        """Refuse, and say what works instead."""
+        """Raise `NotImplementedError`, which says what works instead."""
         raise NotImplementedError(_NO_TOOLS)
 
     def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> NoReturn:
-        """Refuse, and say what works instead."""
+        """Raise `NotImplementedError`, which says what works instead."""
         raise NotImplementedError(_NO_TOOLS)

@@ -16,15 +16,15 @@ __all__ = ["aconversation_messages", "conversation_messages"]
 
 
 def conversation_messages(session_id: str, **settings: Any) -> list[BaseMessage]:
-    """The conversation as HumanMessage and AIMessage in turn, oldest first, read page by page.
+    """Return a conversation as alternating HumanMessages and AIMessages, oldest first.
 
-    `settings` are those of `ChatCustomGPT` about the connection: project_id, api_key, base_url, timeout,
-    max_retries, client, async_client, client_options. The AIMessages say where they stand on the server, so
-    `ChatCustomGPT` continues the conversation when it is given these messages and a new HumanMessage. Sources
-    are ids only, in `response_metadata["citations"]`. A prompt is shown as it was sent: a conversation that
-    was told earlier turns begins with their transcript.
+    `settings` are keywords of `ChatCustomGPT` that concern the connection: project_id, api_key, base_url,
+    timeout, max_retries, client, async_client, client_options. The AIMessages note where they stand on the
+    server, so `ChatCustomGPT` continues the conversation when it gets these messages and a new HumanMessage.
+    Sources are ids only, in `response_metadata["citations"]`. Prompts appear as they were sent: where earlier
+    turns were replayed, the first one contains their transcript.
 
-    Raises what `langchain_customgpt.errors` lists; `NotFound` when there is no such conversation.
+    Raises the errors of `langchain_customgpt.errors`; `NotFound` when there is no such conversation.
     """
     own = CustomGPTSettings(**settings)
     client = own._sync_client()
@@ -37,7 +37,7 @@ def conversation_messages(session_id: str, **settings: Any) -> list[BaseMessage]
 
 
 async def aconversation_messages(session_id: str, **settings: Any) -> list[BaseMessage]:
-    """As `conversation_messages`, without blocking the event loop."""
+    """`conversation_messages` without blocking the event loop."""
     own = CustomGPTSettings(**settings)
     client = await own._async_client()
     try:

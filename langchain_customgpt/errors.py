@@ -1,4 +1,4 @@
-"""What the LangChain classes raise: each is our error and LangChain's at once, so catching either works.
+"""The errors of the LangChain classes. Each is both ours and LangChain's, so that catching either works.
 
     customgpt_transport            langchain_core.exceptions
     ConfigurationError, BadRequest ModelInvalidRequestError
@@ -10,9 +10,10 @@
     NotFound                       ModelNotFoundError
     RateLimited, CreditsExhausted  ModelRateLimitError
 
-`is_retryable`, which LangChain's retry middleware reads, is `resend_safe`: True only where asking again
-cannot bill the prompt twice. LangGraph's `RetryPolicy` knows no such flag; it leaves a `RuntimeError` or
-`ValueError` alone, so every error that may have been billed, or cannot heal, is a `RuntimeError` too.
+LangChain's retry middleware reads `is_retryable`. It equals `resend_safe`: True only where asking again
+cannot bill the prompt twice. LangGraph's `RetryPolicy` has no such flag, but never retries a `RuntimeError`
+or `ValueError`. So every error after which a retry could be billed again, or could not help, is a
+`RuntimeError`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ __all__ = [
 
 
 class ErrorResponse:
-    """The API's refusal as LangChain's tracer reads it: `status_code`, `headers`, `text`, `json()`."""
+    """The API's refusal in the form that LangChain's tracer reads."""
 
     def __init__(self, error: transport.APIError) -> None:
         self.status_code = error.status
@@ -70,70 +71,70 @@ class ErrorResponse:
         self.headers: Mapping[str, str] = MappingProxyType(retry_after)
 
     def json(self) -> Any:
-        """The body as parsed JSON; raises ValueError when it is not JSON."""
+        """Return the body, parsed. Raises ValueError when it is not JSON."""
         return json.loads(self.text)
 
 
 class _Face:
-    """What LangChain reads on an error, answered from what ours know."""
+    """The attributes that LangChain reads from an error, derived from ours."""
 
     if TYPE_CHECKING:
-        is_retryable: bool  # a plain attribute in LangChain's classes; what answers here is a property
+        is_retryable: bool  # LangChain's classes have a plain attribute; ours is a property
     else:
 
         @property
         def is_retryable(self) -> bool:
-            """Whether the same prompt may be sent again without being billed twice."""
+            """Whether the prompt can be sent again without being billed twice."""
             return self.resend_safe
 
     @property
     def response(self) -> ErrorResponse | None:
-        """The API's refusal; None when no whole answer came."""
+        """The API's refusal; None for an error without one."""
         return ErrorResponse(self) if isinstance(self, transport.APIError) else None
 
     @property
     def request_id(self) -> str | None:
-        """The prompt's `external_id`: the API has no request ids, its messages keep this one."""
+        """The prompt's `external_id`, which the service stores: the API has no request ids."""
         return getattr(self, "external_id", None)
 
 
-# `_Face` comes first among the bases everywhere: it answers before LangChain's class attributes do.
+# `_Face` is the first base everywhere, so that its properties hide LangChain's class attributes.
 
 
 class ConfigurationError(_Face, transport.ConfigurationError, ModelInvalidRequestError):
-    """Something the caller passed, or left out, cannot work; nothing was sent."""
+    """An argument is missing or cannot work. Nothing was sent."""
 
 
 class ConnectionFailed(_Face, transport.ConnectionFailed, ModelConnectionError):
-    """No connection; nothing was sent."""
+    """There was no connection. Nothing was sent."""
 
 
 class CertificateRefused(_Face, transport.CertificateRefused, ModelConnectionError, RuntimeError):
-    """The server's TLS certificate does not verify; nothing was sent."""
+    """The server's TLS certificate could not be verified. Nothing was sent."""
 
 
 class ConnectionLost(_Face, transport.ConnectionLost, ModelConnectionError, RuntimeError):
-    """The line dropped after the prompt was sent: it may have been answered and billed."""
+    """The connection broke after the prompt was sent: it may have been answered and billed."""
 
 
 class StreamInterrupted(_Face, transport.StreamInterrupted, ModelConnectionError, RuntimeError):
-    """The answer began and did not finish; `partial_answer` is the text that had arrived."""
+    """The answer began and did not finish. `partial_answer` is the text that had arrived."""
 
 
 class RequestTimeout(_Face, transport.RequestTimeout, ModelTimeoutError, RuntimeError):
-    """Nothing came for too long; `clock` says which wait, `sent` whether the prompt had left."""
+    """A wait was too long. `clock` names the wait; `sent` is whether the prompt had been sent."""
 
 
 class ProtocolError(_Face, transport.ProtocolError, ModelAPIError, RuntimeError):
-    """The service answered in a form its API does not document."""
+    """The service answered in a form that its API does not document."""
 
 
 class APIError(_Face, transport.APIError, ModelAPIError, RuntimeError):
-    """The API refused the request, with a status that has no class of its own."""
+    """The API refused the request with a status that has no class of its own."""
 
 
 class BadRequest(_Face, transport.BadRequest, ModelInvalidRequestError, RuntimeError):
-    """400 or 422: the API does not accept what was sent."""
+    """400 or 422: the API does not accept the request."""
 
 
 class AuthenticationFailed(_Face, transport.AuthenticationFailed, ModelAuthenticationError, RuntimeError):
@@ -149,26 +150,26 @@ class NotFound(_Face, transport.NotFound, ModelNotFoundError, RuntimeError):
 
 
 class RateLimited(_Face, transport.RateLimited, ModelRateLimitError):
-    """429, throttled: wait `retry_after` seconds."""
+    """429: too many requests. Wait `retry_after` seconds."""
 
 
 class CreditsExhausted(_Face, transport.CreditsExhausted, ModelRateLimitError, RuntimeError):
-    """429, no query credits left: waiting does not help."""
+    """429: no query credits are left. Waiting does not help."""
 
 
 class ServerError(_Face, transport.ServerError, ModelAPIError, RuntimeError):
-    """5xx: the service failed; the prompt may have been answered and billed."""
+    """5xx: the service failed. The prompt may have been answered and billed."""
 
 
 class AnswerFailed(_Face, transport.AnswerFailed, ModelAPIError, RuntimeError):
-    """The service reported an error inside the answer; `partial_answer` is the text before it."""
+    """The service reported an error inside the answer. `partial_answer` is the text before it."""
 
 
 class CustomGPTToolError(ToolException, transport.CustomGPTError, ModelError, RuntimeError):
-    """What `CustomGPTTool` raises: a `ToolException`, with the error itself as its `__cause__`.
+    """The `ToolException` that `CustomGPTTool` raises. Its `__cause__` is the original error.
 
-    It is a `ModelError` as well, because LangChain's tool retry middleware repeats any other exception, and a
-    repeated call is a prompt that is billed again.
+    It is also a `ModelError`, because LangChain's tool retry middleware retries any other exception, and a
+    retried call is a prompt that is billed again.
     """
 
     def __init__(self, message: str, *, is_retryable: bool = False) -> None:
@@ -177,41 +178,28 @@ class CustomGPTToolError(ToolException, transport.CustomGPTError, ModelError, Ru
 
     @property
     def resend_safe(self) -> bool:
-        """As the error itself has it."""
+        """As in the original error."""
         return self.is_retryable
 
 
-_FACES: dict[type[transport.CustomGPTError], type[transport.CustomGPTError]] = {
-    transport.ConfigurationError: ConfigurationError,
-    transport.ConnectionFailed: ConnectionFailed,
-    transport.CertificateRefused: CertificateRefused,
-    transport.ConnectionLost: ConnectionLost,
-    transport.StreamInterrupted: StreamInterrupted,
-    transport.RequestTimeout: RequestTimeout,
-    transport.ProtocolError: ProtocolError,
-    transport.APIError: APIError,
-    transport.BadRequest: BadRequest,
-    transport.AuthenticationFailed: AuthenticationFailed,
-    transport.PermissionDenied: PermissionDenied,
-    transport.NotFound: NotFound,
-    transport.RateLimited: RateLimited,
-    transport.CreditsExhausted: CreditsExhausted,
-    transport.ServerError: ServerError,
-    transport.AnswerFailed: AnswerFailed,
+# By the transport's class, which is the second base of each face.
+_FACES: dict[type, type[transport.CustomGPTError]] = {
+    face.__bases__[1]: face  # type: ignore[misc]  # every subclass of _Face is an error of ours as well
+    for face in _Face.__subclasses__()
 }
 
 
 def as_langchain(error: transport.CustomGPTError) -> transport.CustomGPTError:
-    """Give `error` as LangChain knows it: same sentence, attributes, cause and traceback, one class richer.
+    """Return `error` as one of the classes above, with the same message, attributes, cause and traceback.
 
-    An error that already is one of LangChain's, or has no counterpart, comes back as it is.
+    An error that already is one of LangChain's, or has no counterpart, is returned as it is.
     """
     if isinstance(error, ModelError):
         return error
     face = next((_FACES[kind] for kind in type(error).__mro__ if kind in _FACES), None)
     if face is None:
         return error
-    converted = face.__new__(face)  # not through __init__: nothing that a subclass added may be lost
+    converted = face.__new__(face)  # not through __init__, which would lose what a subclass added
     converted.args = error.args
     converted.__dict__.update(error.__dict__)
     converted.__cause__ = error.__cause__
@@ -222,7 +210,7 @@ def as_langchain(error: transport.CustomGPTError) -> transport.CustomGPTError:
 
 @contextmanager
 def langchain_errors() -> Iterator[None]:
-    """Turn our errors that leave the `with` block into LangChain's, with the same cause."""
+    """Convert the transport's errors that leave the `with` block by `as_langchain`."""
     try:
         yield
     except transport.CustomGPTError as error:

@@ -1,4 +1,4 @@
-"""`CustomGPTRetriever`: the pages that an agent rests its answer on, as LangChain documents."""
+"""`CustomGPTRetriever`: the pages that an agent's answer rests on, as LangChain documents."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ from langchain_customgpt.errors import ConfigurationError, langchain_errors
 
 
 class CustomGPTRetriever(CustomGPTSettings, BaseRetriever):
-    """The pages an agent cites for a query, in the order the service gives them.
+    """Retrieve the pages that an agent cites for a query, in the order of the service.
 
-    Each call sends one prompt, in a new conversation, and costs what a prompt costs: the API has no search of
-    its own. It gives no passages and no scores either: `page_content` is the page's title and description
-    (its url when it has neither), never the text that matched, and no score is made up.
+    The API has no search, so each call costs one prompt, in a new conversation. The API gives no passages and
+    no scores either. `page_content` is the page's title and description, or its URL when it has neither; it
+    is never the text that matched.
 
     Setup:
         Install `customgpt-adapters[langchain]` and set `CUSTOMGPT_API_KEY` and `CUSTOMGPT_PROJECT_ID`.
 
     Key init args:
-        k: at most so many documents; None for all that the answer cites. Also per call: `invoke(query, k=3)`.
-        include_answer: put the agent's answer into each document's metadata, under "answer".
+        k: The maximum number of documents; None for all that the answer cites. Also per call:
+            `invoke(query, k=3)`.
+        include_answer: Whether to add the agent's answer to each document's metadata, under "answer".
         project_id, api_key, base_url, timeout, max_retries, model, lang, custom_persona, custom_context,
-        response_source, agent_capability, external_id, client, async_client, client_options: as in
-        `ChatCustomGPT`.
+            response_source, agent_capability, external_id, client, async_client, client_options:
+            As in `ChatCustomGPT`.
 
     Use:
         retriever = CustomGPTRetriever(project_id=123, k=3)
-        retriever.invoke("How do refunds work?")  # [Document(id="16334", metadata={"title": ..., "url":
-        ...})]
+        for document in retriever.invoke("How do refunds work?"):
+            print(document.id, document.metadata["title"], document.metadata["url"])
 
-    `Document.id` is the citation id, which is the page's id. The metadata also says `resolved`: False for a
-    page whose details could not be had, with the `problem`.
+    `Document.id` is the citation id, which is the id of the page. `metadata["resolved"]` is False for a page
+    whose details could not be looked up; `metadata["problem"]` then says why.
     """
 
     k: int | None = Field(default=None, ge=1)
@@ -74,17 +75,17 @@ class CustomGPTRetriever(CustomGPTSettings, BaseRetriever):
                 message = await client.ask(query, **request)
                 wanted = message.citation_ids[: self._most(k)]
                 return self._documents(message, await client.citations(wanted, project_id=self._project))
-        except asyncio.CancelledError as error:  # LangChain itself tells callbacks nothing of it
+        except asyncio.CancelledError as error:  # LangChain does not report it to callbacks
             await asyncio.shield(run_manager.on_retriever_error(error))
             raise
 
     def _request(self, query: str, k: int | None, call: dict[str, Any]) -> dict[str, Any]:
-        """The keywords to ask with; raises `ConfigurationError` for what cannot work."""
+        """Return the keywords to ask with. Raises `ConfigurationError` for what cannot work."""
         self._check_call(call)
         if k is not None and k < 1:
-            raise ConfigurationError(f"k must be 1 or more, or None for all; not {k}.")
+            raise ConfigurationError(f"k must be 1 or more, or None for all, not {k}.")
         if not query.strip():
-            raise ConfigurationError("The query is empty: it is sent as a prompt, and must say something.")
+            raise ConfigurationError("The query is empty. It is sent as a prompt, which needs text.")
         return self._prompt_request(call)
 
     def _most(self, k: int | None) -> int | None:

@@ -20,53 +20,54 @@ from langchain_customgpt.chat_models import ChatCustomGPT
 from langchain_customgpt.errors import CustomGPTToolError, langchain_errors
 
 _TO_THE_CALLING_MODEL = (
-    "Ask a full question in plain language and get an answer that rests on these documents. Each call is "
-    "independent: repeat what the question needs from earlier ones."
+    "Ask a complete question in plain language. Each call is independent: repeat whatever the question needs "
+    "from earlier calls."
 )
 
 
-class Question(BaseModel):
-    """What the calling model fills in."""
+class CustomGPTToolInput(BaseModel):
+    """A question to ask."""
 
-    query: str = Field(description="The whole question, in plain language, understandable on its own.")
+    query: str = Field(description="The complete question in plain language, understandable on its own.")
 
 
 class CustomGPTTool(CustomGPTSettings, BaseTool):
-    """An agent that a tool-calling model may ask: the answer is the content, its sources are the artifact.
+    """An agent as a tool for a model. The answer is the content, and its sources are the artifact.
 
-    The sources, `ToolMessage.artifact`, are a list of dicts with id, title, url, description (empty when the
-    answer cites nothing). Each call is one prompt in a new conversation. What goes wrong is raised as
-    `CustomGPTToolError`, a `ToolException`, with the error itself as its cause.
+    `ToolMessage.artifact` is a list of dicts with id, title, url and description; it is empty when the answer
+    cites nothing. Each call costs one prompt, in a new conversation. Errors are raised as
+    `CustomGPTToolError`, a `ToolException` whose cause is the original error.
 
     Setup:
         Install `customgpt-adapters[langchain]` and set `CUSTOMGPT_API_KEY` and `CUSTOMGPT_PROJECT_ID`.
 
     Use:
         create_agent(model, tools=[CustomGPTTool(project_id=123)])
-        CustomGPTTool.from_agent(project_id=123)  # name and description as the agent has them
+        CustomGPTTool.from_agent(project_id=123)  # with the agent's name and description
 
     Key init args:
-        name, description: what the calling model reads; a description that says what the documents are about
-        makes
-            it choose well.
-        stream_tokens: let a graph's `stream_mode="messages"` show the inner answer as it comes; off by
-        default, it
-            would appear between the outer model's own tokens.
+        name, description: What the calling model reads. It chooses better when the description says what the
+            documents are about.
+        stream_tokens: Whether a graph's `stream_mode="messages"` shows the tool's answer as it comes. Off by
+            default, because it would appear between the tokens of the calling model.
         project_id, api_key, base_url, timeout, max_retries, model, lang, custom_persona, custom_context,
-        response_source, agent_capability, external_id, client, async_client, client_options: as in
-        `ChatCustomGPT`.
+            response_source, agent_capability, external_id, client, async_client, client_options:
+            As in `ChatCustomGPT`.
     """
 
     name: str = "customgpt_ask"
-    description: str = f"Answers questions from a collection of documents. {_TO_THE_CALLING_MODEL}"
-    args_schema: ArgsSchema | None = Question
+    description: str = f"Answer questions from a collection of documents. {_TO_THE_CALLING_MODEL}"
+    args_schema: ArgsSchema | None = CustomGPTToolInput
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     stream_tokens: bool = False
     _inner: ChatCustomGPT | None = PrivateAttr(default=None)
 
     @classmethod
     def from_agent(cls, **settings: Any) -> CustomGPTTool:
-        """A tool named and described as the agent is: two requests, now. `settings` are the constructor's."""
+        """Return a tool with the agent's name and description, which takes two requests.
+
+        `settings` are the keywords of the constructor; a name or description among them wins.
+        """
         own = cls(**settings)
         client = own._sync_client()
         with langchain_errors():
@@ -75,7 +76,7 @@ class CustomGPTTool(CustomGPTSettings, BaseTool):
 
     @classmethod
     async def afrom_agent(cls, **settings: Any) -> CustomGPTTool:
-        """As `from_agent`, without blocking the event loop."""
+        """`from_agent` without blocking the event loop."""
         own = cls(**settings)
         client = await own._async_client()
         with langchain_errors():
@@ -83,7 +84,7 @@ class CustomGPTTool(CustomGPTSettings, BaseTool):
         return own._described(agent, its, settings)
 
     def _described(self, agent: Agent, its: AgentSettings, given: dict[str, Any]) -> CustomGPTTool:
-        """The tool with the agent's name and description, except where the caller gave their own."""
+        """Set the agent's name and description, except those in `given`. Return the tool."""
         if "name" not in given:
             self.name = tool_name(agent)
         if "description" not in given:
@@ -116,7 +117,7 @@ class CustomGPTTool(CustomGPTSettings, BaseTool):
     def _inner_config(
         self, run_manager: CallbackManagerForToolRun | AsyncCallbackManagerForToolRun | None
     ) -> RunnableConfig:
-        """A child of the tool's run in a trace; LangGraph does not stream what is tagged `nostream`."""
+        """Return the config of a child run. LangGraph does not stream a run with the tag `nostream`."""
         tags = [] if self.stream_tokens else ["nostream"]
         if run_manager is None:
             return RunnableConfig(tags=tags)
@@ -124,16 +125,16 @@ class CustomGPTTool(CustomGPTSettings, BaseTool):
 
 
 def tool_name(agent: Agent) -> str:
-    """The agent's name as every model accepts it for a function: letters, digits, `_`, at most 64."""
+    """Return the agent's name in a form that every model accepts: letters, digits and `_`, at most 64."""
     plain = re.sub(r"[^a-zA-Z0-9]+", "_", agent.name).strip("_").lower()
     return f"ask_{plain}"[:64].rstrip("_") if plain else f"ask_agent_{agent.id}"
 
 
 def tool_description(agent: Agent, its: AgentSettings) -> str:
-    """What the calling model is told about the agent: its name and its example questions, if any."""
+    """Return what the calling model reads about the agent: its name and its example questions."""
     examples = "".join(f"\n- {question}" for question in its.example_questions[:5])
-    asked = f" It answers questions such as:{examples}\n" if examples else " "
-    return f"Answers questions from the documents of {agent.name!r}.{asked}{_TO_THE_CALLING_MODEL}"
+    asked = f" Questions that it answers:{examples}\n" if examples else " "
+    return f"Answer questions from the documents of {agent.name!r}.{asked}{_TO_THE_CALLING_MODEL}"
 
 
 def _content_and_sources(answer: AIMessage) -> tuple[str, list[dict[str, Any]]]:

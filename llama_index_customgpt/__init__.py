@@ -1,7 +1,7 @@
 """CustomGPT.ai agents in LlamaIndex: a query engine, a chat engine, a retriever and a managed index.
 
-Importing this package costs nothing: LlamaIndex and the HTTP libraries are loaded by the first name that
-needs them. The distribution is customgpt-adapters, its extra `llama-index`.
+Importing this package loads neither LlamaIndex nor an HTTP library: the first name that needs them does.
+Install it with `pip install "customgpt-adapters[llama-index]"`.
 """
 
 from __future__ import annotations

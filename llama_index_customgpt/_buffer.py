@@ -1,4 +1,4 @@
-"""What the readers of one answer share: the text so far, and how it ended."""
+"""The state that the readers of one answer share: its text so far, and how it ended."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["Buffer"]
 
 
 class Buffer:
-    """What has been read so far and how it ended. `ended` is True once nothing more will come.
+    """What has been read so far, and how it ended. `ended` is True once nothing more will come.
 
-    `error` meets every later reader. `hung_up` is set where somebody hung up before the end: the error of
-    those who were reading.
+    `error` is raised to every later reader. `hung_up` is set when somebody hung up before the end; it is
+    raised to those who were reading then.
     """
 
     def __init__(self, *, hang_up_on_leave: bool = False) -> None:
@@ -38,7 +38,7 @@ class Buffer:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Count a reader, and do not let it take a cut answer for the whole."""
+        """Register a reader, and raise `hung_up` to it where the answer was cut while it read."""
         me, began_open = object(), not self.ended
         self._readers.add(me)
         try:
@@ -53,7 +53,7 @@ class Buffer:
             raise self.error
 
     def _is_cut(self, how: BaseException) -> bool:
-        """Note how the source ended; return True where somebody had hung up, so that it is no error."""
+        """Record how the source ended. Return True when somebody had hung up, so that it is no error."""
         if self._stopping and isinstance(how, Exception):
             self._cut()
             return True
@@ -64,8 +64,10 @@ class Buffer:
         self.ended = True
         if isinstance(how, Exception):
             self.error = how
-        else:  # a cancelled task or Ctrl-C belongs to the reader that met it, not to those who come later
-            self.error = self._interrupted(f"Reading this answer was broken off ({type(how).__name__})")
+        else:  # cancellation or Ctrl-C belongs to the reader it interrupted, not to later ones
+            self.error = self._interrupted(
+                f"The reading of this answer was interrupted ({type(how).__name__})"
+            )
 
     def _cut(self) -> None:
         self.hung_up = self._interrupted("This answer was hung up before its end")
@@ -79,7 +81,7 @@ class Buffer:
 
     def __reduce__(self) -> tuple[Any, ...]:
         if not self.ended:
-            raise TypeError("This answer is still coming; read it to its end before you copy or pickle it.")
+            raise TypeError("This answer is still coming: read it to its end before you copy or pickle it.")
         return _finished, (type(self), self.pieces, self.error, self.hung_up)
 
 

@@ -1,4 +1,4 @@
-"""What the classes of this adapter have in common: their clients, made of the same keywords."""
+"""The base of the engines, the retriever and the index: their clients, made from the same keywords."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONNECTION_KEYWORDS = frozenset(Connection.__annotations__)
 
 
 class UsesClients:
-    """The base of what asks the service: closable, and a context manager. Closing is optional."""
+    """An object with clients. It can be closed, or used as a context manager; neither is required."""
 
     _clients: Clients
 
@@ -38,15 +38,15 @@ class UsesClients:
 
     @property
     def project_id(self) -> int | None:
-        """The number of the agent."""
+        """The agent's id."""
         return self._clients.project_id
 
     def close(self) -> None:
-        """Close the connections of the sync methods. Clients that were handed in stay open."""
+        """Close the connections of the sync methods. Clients that were passed in stay open."""
         self._clients.close()
 
     async def aclose(self) -> None:
-        """Close all connections. Clients that were handed in stay open."""
+        """Close all connections. Clients that were passed in stay open."""
         await self._clients.aclose()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The state of one chat: its conversation on the server, its history here, and who may open it."""
+"""The state of a chat: its conversation on the server, its local history, and whose turn it is to open it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["Conversation", "HistoryEntry", "OpenStream"]
 
 
 class Conversation:
-    """One conversation. A chat engine has one at a time and takes a new one to start afresh.
+    """One conversation. A chat engine has one at a time and replaces it to start a new one.
 
-    A turn keeps to the conversation that it began in, whatever the engine does meanwhile: that is what keeps
-    users of one engine apart. While a turn is getting the conversation its `session_id`, other turns wait, on
-    any thread or event loop, or they would each open a conversation of their own; from then on the transport
-    lets one prompt at a time into a session.
+    A message stays in the conversation it began in, whatever the engine does meanwhile: this keeps the users
+    of one engine apart. While the first message is getting a `session_id`, others wait, on any thread or
+    event loop; otherwise each would open a conversation of its own. After that, the transport admits one
+    prompt at a time to a session.
     """
 
     def __init__(self, session_id: str | None = None, history: Iterable[ChatMessage] = ()) -> None:
@@ -41,22 +41,23 @@ class Conversation:
 
     @property
     def history(self) -> list[ChatMessage]:
-        """What has been said, in the order in which the service took it: a copy."""
+        """A copy of the messages so far, in the order in which the service accepted them."""
         return [message for entry in list(self._entries) for message in entry]
 
     @contextmanager
     def begun(self, patience: float) -> Iterator[None]:
-        """Hold a turn, from when it may be sent. It ends with `opened` or with the `with` block.
+        """Wait until a message may be sent, then let none but this one open the conversation.
 
-        Raises `RequestTimeout` after waiting `patience` seconds, and `ConfigurationError` where a turn would
-        wait for itself.
+        That lasts until `opened` is called or the `with` block ends. Raises `RequestTimeout` after `patience`
+        seconds, and `ConfigurationError` where the wait could never end, because this thread would be
+        waiting for itself.
         """
         for stream in self._in_the_way():
             stream.leave()
         while (other := self._take_opening()) is not None:
             if other.thread is threading.current_thread():
                 raise ConfigurationError(
-                    "This thread is already opening the conversation, and waiting here would stop it. On an "
+                    "This thread is already opening the conversation, so waiting here would never end. On an "
                     "event loop use achat() or astream_chat(), or wait until the first message is answered."
                 )
             try:
@@ -83,25 +84,25 @@ class Conversation:
             self._ended()
 
     def opened(self, session_id: str) -> None:
-        """Note that the service has accepted a prompt: the conversation exists, and others may go on."""
+        """Record that the service has accepted a prompt: the conversation exists, and others may send."""
         self.session_id = session_id
         self._ended()
 
     def entry(self, message: str) -> HistoryEntry:
-        """Return the place of `message` in the history: call it when the service has accepted it."""
+        """Add `message` to the history. Call it when the service has accepted the message."""
         entry = HistoryEntry(message)
         self._entries.append(entry.messages)
         return entry
 
     def accepted(self, message: str, said: Message) -> HistoryEntry:
-        """Write down `message` with its answer, without sources yet: these may fail."""
+        """Add `message` and its answer to the history, as yet without sources: looking those up may fail."""
         entry = self.entry(message)
         self.opened(said.session_id)
         entry.answered(said.answer, [], CitedAnswer(said, []).ids())
         return entry
 
     def streams(self, pump: Pump | AsyncPump) -> OpenStream:
-        """Remember that an answer is being read. Tell the result `done()` when it ends."""
+        """Register an answer that is being read. Call `done()` on the result when it ends."""
         stream = OpenStream(pump, self._streams)
         self._streams.append(stream)
         return stream
@@ -127,11 +128,11 @@ class Conversation:
         return {"session_id": self.session_id, "history": self.history}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]  # a fresh lock, and no turn under way
+        self.__init__(**state)  # type: ignore[misc]  # a fresh lock, and nothing being sent
 
 
 class _Opening:
-    """A turn that gets the conversation its `session_id`."""
+    """A first message that has been sent, or is about to be."""
 
     def __init__(self) -> None:
         self.thread = threading.current_thread()
@@ -139,9 +140,9 @@ class _Opening:
 
 
 class HistoryEntry:
-    """A question in the history, with its answer once there is one.
+    """A message in the history, with its answer once there is one.
 
-    Takes no lock: a stream that the garbage collector ends writes here, too, wherever that happens to run.
+    It takes no lock, because a stream that the garbage collector ends also writes here, from any thread.
     """
 
     def __init__(self, message: str) -> None:
@@ -149,32 +150,32 @@ class HistoryEntry:
         self.messages = [self._user]
 
     def answered(self, text: str, nodes: Iterable[NodeWithScore], metadata: dict[str, Any]) -> None:
-        """Write down the answer, in the place of what was there before."""
+        """Set the answer, replacing an earlier one."""
         self.messages[:] = [self._user, assistant_message(text, nodes, metadata)]
 
 
 class OpenStream:
-    """An answer being read. Whoever asks the next question in the same task or thread has left it."""
+    """An answer that is being read. The next message from the same task or thread abandons it."""
 
     def __init__(self, pump: Pump | AsyncPump, among: list[OpenStream]) -> None:
-        self._pump = weakref.ref(pump)  # weakly: dropping the response and its readers hangs up
-        self._owner = weakref.ref(_here())  # the object: numbers of tasks and threads are given out again
+        self._pump = weakref.ref(pump)  # weak: dropping the response and its readers must hang up
+        self._owner = weakref.ref(_here())  # the object, because ids of tasks and threads are reused
         self._among = among
         self._done: Future[None] = Future()
 
     def done(self) -> None:
-        """The answer is complete, broken or left."""
+        """Record that the answer is complete, broken or abandoned."""
         with suppress(ValueError):
             self._among.remove(self)
         if not self._done.done():
             self._done.set_result(None)
 
     def is_mine(self) -> bool:
-        """Whether it was asked for where this is called."""
+        """Return whether the calling task or thread asked for it."""
         return self._owner() is _here()
 
     def is_stranded(self) -> bool:
-        """Whether nobody can read on: its event loop has been closed."""
+        """Return whether nobody can read on, because its event loop has been closed."""
         pump = self._pump()
         if pump is None:
             return self._owner() is None
@@ -208,7 +209,7 @@ class OpenStream:
 
 
 def _here() -> asyncio.Task[Any] | threading.Thread:
-    """Give the task, or the thread where there is none."""
+    """Return the running task, or the thread where there is none."""
     try:
         task = asyncio.current_task()
     except RuntimeError:
@@ -219,7 +220,7 @@ def _here() -> asyncio.Task[Any] | threading.Thread:
 def _not_opened(seconds: float) -> RequestTimeout:
     return RequestTimeout(
         f"Another message was still opening this conversation after {seconds:g} s "
-        "(ClientOptions.session_wait). Nothing was sent: ask again.",
+        "(ClientOptions.session_wait). Nothing was sent; try again.",
         clock="session",
         sent=False,
     )

@@ -1,8 +1,8 @@
 """LlamaIndex documents as files of an agent, and back. Pure.
 
-The service knows files, not document ids. So the file's name carries both the id and a digest of the content:
-what an agent holds, and whether it is still current, can be read off its list of pages by any process, and no
-second store has to be kept in step.
+The service knows files, not document ids. So a file's name carries the id and a digest of the content. From
+its list of pages, any process can tell what an agent holds and whether it is current; no second store has to
+be kept in sync.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ logger = logging.getLogger(__name__)
 
 _PLAIN = re.compile(r"[A-Za-z0-9.-]")
 _NAME = re.compile(r"(?P<id>.+)__(?P<digest>[0-9a-f]{16})\.txt")
-_LONGEST_ID = 200  # characters as written into the name; file systems end at 255
-_LIMITS = {"title": 255, "url": 2000, "description": 500}  # of the vendor's API, page metadata
+_LONGEST_ID = 200  # characters in the name; file systems allow 255 in all
+_LIMITS = {"title": 255, "url": 2000, "description": 500}  # of a page's metadata in the vendor's API
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentFile:
-    """A document as it is uploaded. `metadata` is what citations of it will show."""
+    """A document, ready for upload. `metadata` is what citations of it will show."""
 
     ref_doc_id: str
     digest: str
@@ -41,25 +41,25 @@ class DocumentFile:
 
     @property
     def name(self) -> str:
-        """The file's name, which says id and digest."""
+        """The file's name, which holds id and digest."""
         return f"{_written(self.ref_doc_id)}__{self.digest}.txt"
 
     @property
     def upload(self) -> tuple[str, bytes]:
-        """What the clients' uploads take."""
+        """The file in the form that the clients upload."""
         return self.name, self.content
 
 
 def ref_doc_id_of(node: BaseNode) -> str:
-    """Give the id of the document that a node is of; a document is a node of itself, or of its source."""
+    """Return the id of a node's document. A document is a node as well: its own, or its source's."""
     return node.ref_doc_id or node.node_id
 
 
 def files_of(nodes: Iterable[BaseNode]) -> list[DocumentFile]:
-    """Give one file per document; nodes of one document are joined. A document itself is a node.
+    """Return one file per document, with the texts of its nodes joined. A document itself is a node.
 
-    Of documents with the same id the last wins. One without text is left out, which is logged: the service
-    could not index it. Raises `ConfigurationError` for an id that is too long for a file name.
+    Of documents with the same id, the last wins. A document without text is skipped with a warning, because
+    the service could not index it. Raises `ConfigurationError` for an id that is too long for a file name.
     """
     texts: dict[str, list[str]] = {}
     metadata: dict[str, Mapping[str, Any]] = {}
@@ -71,13 +71,13 @@ def files_of(nodes: Iterable[BaseNode]) -> list[DocumentFile]:
         metadata[ref_doc_id] = node.metadata
     joined = {key: "\n\n".join(parts) for key, parts in texts.items()}
     for key in [key for key, text in joined.items() if not text.strip()]:
-        logger.warning("Document %r has no text: left out, and what the agent holds of it stays", key)
+        logger.warning("Document %r has no text: skipped; what the agent holds of it stays", key)
         del joined[key]
     return [_file(key, text, metadata[key]) for key, text in joined.items()]
 
 
 def _named(page: Page) -> tuple[str, str]:
-    """Give the document's id and digest; for a page that no index uploaded its address, and no digest."""
+    """Return a page's document id and digest; for a page that no index uploaded, its URL or name, and ''."""
     match = _NAME.fullmatch(page.filename or "")
     if match is not None:
         return _read(match["id"]), match["digest"]
@@ -85,24 +85,24 @@ def _named(page: Page) -> tuple[str, str]:
 
 
 def ids_of(pages: Iterable[Page], ref_doc_ids: Collection[str]) -> list[int]:
-    """Give the pages of these documents."""
+    """Return the ids of the pages of these documents."""
     return [page.id for page in pages if _named(page)[0] in ref_doc_ids]
 
 
 def page_ids(node_ids: Iterable[str]) -> list[int]:
-    """Give the pages that source nodes are of. Raises `ConfigurationError` if one is of no page."""
+    """Return page ids for the ids of source nodes. Raises `ConfigurationError` if one names no page."""
     node_ids = list(node_ids)
     strange = [node_id for node_id in node_ids if not re.fullmatch("[0-9]+", str(node_id))]
     if strange:
         raise ConfigurationError(
             f"Not the id of a page: {', '.join(map(repr, strange[:10]))}. Nothing was deleted. The ids of "
-            "all pages are in `ref_doc_info`; documents go by delete_ref_doc."
+            "all pages are in `ref_doc_info`; delete_ref_doc deletes a document."
         )
     return [int(node_id) for node_id in node_ids]
 
 
 def ref_doc_info(pages: Iterable[Page]) -> dict[str, RefDocInfo]:
-    """Give the agent's documents by id, oldest page first; node ids are page ids, which are citation ids."""
+    """Return the agent's documents by id, oldest page first. Node ids are page ids, that is, citation ids."""
     found: dict[str, RefDocInfo] = {}
     for page in sorted(pages, key=lambda page: page.id):
         ref_doc_id, digest = _named(page)
@@ -140,7 +140,7 @@ def _shown(ref_doc_id: str, metadata: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _written(ref_doc_id: str) -> str:
-    """Write any text with letters, digits, dots, hyphens and `_xx` for each other byte."""
+    """Return any text in letters, digits, dots and hyphens, with `_xx` for every other byte."""
     return "".join(
         character if _PLAIN.fullmatch(character) else "".join(f"_{byte:02x}" for byte in character.encode())
         for character in ref_doc_id

@@ -1,4 +1,4 @@
-"""Chat messages of LlamaIndex as what a CustomGPT.ai conversation can take, and back. Pure."""
+"""LlamaIndex chat messages as turns of a history, and answers as chat messages. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOT_TEXT = {"image", "audio", "video", "document"}
 
 
 def read_turns(history: Iterable[ChatMessage]) -> list[HistoryTurn]:
-    """Return the messages as turns, in order. Of a part that is not text a turn holds only the name."""
+    """Return the messages as turns, in order. A part that is not text is reduced to its name: `[image]`."""
     return [_turn(message) for message in history]
 
 
@@ -29,7 +29,7 @@ def opening_prompt(history: Sequence[ChatMessage], message: str) -> str:
     """Return the first prompt of a new conversation: `history` replayed as a transcript, then `message`."""
     lost = {block.block_type for told in history for block in told.blocks} & _NOT_TEXT
     if lost:
-        logger.warning("A conversation is replayed as text, without its %s", ", ".join(sorted(lost)))
+        logger.warning("Earlier messages are replayed as text; left out: %s", ", ".join(sorted(lost)))
     return with_transcript([turn for turn in read_turns(history) if turn.role != "system"], message)
 
 
@@ -46,12 +46,12 @@ def _turn(message: ChatMessage) -> HistoryTurn:
 
 
 def user_message(text: str) -> ChatMessage:
-    """Give the user's side of a turn."""
+    """Return a message of the user."""
     return ChatMessage(role=MessageRole.USER, content=text)
 
 
 def assistant_message(text: str, nodes: Iterable[NodeWithScore], metadata: dict[str, Any]) -> ChatMessage:
-    """Give the agent's side of a turn: the text, one CitationBlock per source, and the ids beside them."""
+    """Return a message of the agent: text, a CitationBlock per source, and ids in `additional_kwargs`."""
     blocks: list[TextBlock | CitationBlock] = [TextBlock(text=text), *citation_blocks(nodes)]
     return ChatMessage(
         role=MessageRole.ASSISTANT, content=blocks, additional_kwargs={"customgpt": dict(metadata)}

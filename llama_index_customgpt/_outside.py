@@ -17,11 +17,12 @@ T = TypeVar("T")
 
 
 def text_from_outside(pump: AsyncPump, drain: Callable[[], Coroutine[Any, Any, str]], instead: str) -> str:
-    """Give the whole text, waiting for it with the calling thread where it is not complete.
+    """Return the whole text, blocking the calling thread until it is complete.
 
-    Unstarted, it is read on an event loop of its own; half-way, on the loop that feeds it. On that loop
-    itself this raises a RuntimeError that says what to do `instead`: waiting would stop what feeds the
-    answer. Where that loop has been closed: StreamInterrupted, with the partial answer.
+    An answer that nobody has begun to read is read on an event loop of its own, one that is half read on the
+    loop that reads it. Called on that loop, this raises a RuntimeError that says what to do `instead`,
+    because blocking would stop the reading. Raises `StreamInterrupted`, with the partial answer, where that
+    loop has been closed.
     """
     if not pump.ended:
         if pump.loop is not None and pump.loop is _running_loop():
@@ -51,10 +52,10 @@ def _wait_for(pump: AsyncPump, drain: Callable[[], Coroutine[Any, Any, str]], in
         raise _half_way(instead)
     waiting = asyncio.run_coroutine_threadsafe(drain(), feeding)
     while not concurrent.futures.wait([waiting], timeout=1.0).done:
-        if feeding.is_closed():  # it will never run what was scheduled last
+        if feeding.is_closed():  # it will never run what was scheduled
             pump.abandon()
             return
-    if waiting.cancelled():  # by the end of that loop
+    if waiting.cancelled():  # because that loop ended
         pump.abandon()
     else:
         waiting.result()
@@ -62,8 +63,8 @@ def _wait_for(pump: AsyncPump, drain: Callable[[], Coroutine[Any, Any, str]], in
 
 def _half_way(instead: str) -> RuntimeError:
     return RuntimeError(
-        "This answer has been read half-way on this event loop, and waiting here would stop the loop that "
-        f"feeds it. {instead}"
+        "This answer is half read on this event loop, and waiting for it here would block the loop that "
+        f"reads it. {instead}"
     )
 
 
@@ -75,9 +76,9 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def _run_elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run `coroutine` on an event loop of its own in another thread, and wait for it.
+    """Return the result of `coroutine`, run on an event loop of its own in another thread.
 
-    Always in another thread: `asyncio.run` would take the main thread's event loop away from it.
+    It is always another thread: `asyncio.run` would unset the event loop of the main thread.
     """
     context = contextvars.copy_context()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="customgpt-str") as pool:

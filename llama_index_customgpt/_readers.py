@@ -1,4 +1,4 @@
-"""Pumps with the face of generators, as frameworks expect of `response_gen`."""
+"""Pumps as generators, which is what frameworks expect `response_gen` to be."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from llama_index_customgpt._replay import AsyncPump, Pump
 
-__all__ = ["AsyncReader", "Reader"]
+__all__ = ["AsyncReplayGenerator", "ReplayGenerator"]
 
 
-class _Place:
-    """Where a reader stands. `at_end`: all of it, or the error that ended it, has gone through the reader."""
+class _Position:
+    """How far a generator has read. `at_end` is True once it has yielded all, or raised what ended it."""
 
     def __init__(self) -> None:
         self.at_end = False
@@ -33,12 +33,12 @@ class _Place:
             raise pump.hung_up
 
 
-class Reader(_Place, Generator[str, Any, None]):
+class ReplayGenerator(_Position, Generator[str, Any, None]):
     """A sync pump as a generator.
 
-    `next()` moves this reader's own place, and a `for` loop goes on from there while the answer is coming. A
-    loop over a reader that nobody has moved, or of an answer that is complete, reads all of it from the
-    beginning, so any number of loops see the whole. `close()` hangs up.
+    `next()` advances the generator, and a `for` loop continues from there while the answer is coming. A loop
+    over a generator that has not been advanced, or whose answer is complete, yields everything from the
+    beginning, so any number of loops see the whole answer. `close()` hangs up.
     """
 
     def __init__(self, pump: Pump) -> None:
@@ -72,22 +72,22 @@ class Reader(_Place, Generator[str, Any, None]):
         return piece
 
     def send(self, value: Any, /) -> str:
-        """Read on; like any generator that is not interested in what it is sent."""
+        """Return the next piece, ignoring `value`."""
         return next(self)
 
     def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> str:
-        """Hang up and raise what was thrown in."""
+        """Hang up and raise the exception."""
         self.close()
         return super().throw(typ, val, tb)
 
     def close(self) -> None:
-        """Hang up; what has been read stays readable."""
+        """Hang up. What has been read stays readable."""
         self._closed = True
         self._pump.close()
 
 
-class AsyncReader(_Place, AsyncGenerator[str, Any]):
-    """`Reader` for an async pump."""
+class AsyncReplayGenerator(_Position, AsyncGenerator[str, Any]):
+    """`ReplayGenerator` for an async pump."""
 
     def __init__(self, pump: AsyncPump) -> None:
         super().__init__()
@@ -120,15 +120,15 @@ class AsyncReader(_Place, AsyncGenerator[str, Any]):
         return piece
 
     async def asend(self, value: Any, /) -> str:
-        """Read on; like any generator that is not interested in what it is sent."""
+        """Return the next piece, ignoring `value`."""
         return await self.__anext__()
 
     async def athrow(self, typ: Any, val: Any = None, tb: Any = None, /) -> str:
-        """Hang up and raise what was thrown in."""
+        """Hang up and raise the exception."""
         await self.aclose()
         return await super().athrow(typ, val, tb)
 
     async def aclose(self) -> None:
-        """Hang up; what has been read stays readable."""
+        """Hang up. What has been read stays readable."""
         self._closed = True
         await self._pump.aclose()

@@ -1,4 +1,4 @@
-"""What an agent holds against what it shall hold: what there is to do. Pure."""
+"""The difference between what an agent holds and what it should hold. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _WAITING = (None, "queued")
 
 
 class Reconciliation:
-    """Brings an agent with the pages `before`, newest first, to hold `files`, each indexed.
+    """The way from the pages `before`, newest first, to an agent that holds `files`, each indexed.
 
-    A file is held when a page of its name is indexed: names carry a digest of the content. One that is queued
-    is waited for, one that failed is `missing`. So whatever went wrong before, doing all of it again gets
-    there, and does nothing that is done already. `uploaded` files are waited for though no page shows them.
+    A file is held when a page of its name is indexed, since names carry a digest of the content. A queued
+    one is waited for; a failed one is `missing`. So after any failure, starting again completes the work and
+    repeats none of it. `uploaded` files are waited for although no page shows them yet.
     """
 
     def __init__(
@@ -46,28 +46,28 @@ class Reconciliation:
 
     @property
     def total(self) -> int:
-        """How many files there are."""
+        """The number of files."""
         return len(self._files)
 
     @property
     def settled(self) -> int:
-        """How many are done, indexed or failed."""
+        """The number of files that are indexed, or have failed."""
         return sum(_is_settled(page) for page in self._pages.values())
 
     def look(self) -> None:
-        """Begin to list the pages again."""
+        """Prepare for a new listing of the pages."""
         self._pages = {name: page for name, page in self._pages.items() if page.index_status == "ok"}
 
     def see(self, page: Page) -> bool:
-        """Take note of a page, newest first; True when every file was seen and no more need be listed."""
+        """Record a page, newest first. Return True once every file has a page: the listing may stop."""
         if page.filename in self._files and page.id not in self.failed:
             self._pages.setdefault(page.filename, page)
         return len(self._pages) == len(self._files)
 
     def unlabelled(self) -> Iterator[tuple[int, Mapping[str, str], bool]]:
-        """Give what citations shall show of each page that is indexed by now, once.
+        """Yield each newly indexed page once: its id, what citations of it should show, whether it was held.
 
-        The last is whether it was held before, and so shows it already unless something went wrong.
+        A page that was held before shows it already, unless something failed.
         """
         for name, page in self._pages.items():
             if page.index_status == "ok" and page.id not in self._labelled:
@@ -76,7 +76,7 @@ class Reconciliation:
                 yield page.id, file.metadata, file.ref_doc_id in self.held
 
     def outdated(self) -> list[int]:
-        """Give the pages from before of the documents that are indexed now, other than the current ones."""
+        """Return the earlier pages of the documents that are now indexed."""
         done = {file.ref_doc_id for file in self._files.values() if self._is_ok(file.name)}
         current = {page.id for page in self._pages.values()}
         return [
@@ -84,9 +84,9 @@ class Reconciliation:
         ]
 
     def check(self, patience: float) -> None:
-        """Raise `CustomGPTError` if files have failed, `RequestTimeout` (clock "index") if some still wait.
+        """Raise `CustomGPTError` if files have failed, `RequestTimeout` (clock "index") if some are queued.
 
-        `patience` is how many seconds were waited.
+        `patience` is the number of seconds waited.
         """
         failed = [
             self._files[name].ref_doc_id
@@ -96,17 +96,17 @@ class Reconciliation:
         if failed:
             raise CustomGPTError(
                 f"{len(failed)} of {self.total} documents could not be indexed: {', '.join(failed[:10])}. "
-                "Check that they hold text, then do it again: what is indexed is not uploaded twice."
+                "Check that they hold text, then try again: what is indexed is not uploaded twice."
             )
         if self.settled < self.total:
             raise RequestTimeout(
                 f"{self.settled} of {self.total} documents were indexed within {patience:g} s. The "
-                "service goes on by itself: do it again to wait for the rest; index_timeout=... waits more.",
+                "service continues: call again to wait for the rest, or raise index_timeout.",
                 clock="index",
             )
 
     def changed(self, documents: Iterable[BaseNode]) -> list[bool]:
-        """Tell for each document whether it was not held as it is now; never for one without text."""
+        """Return for each document whether it was new or changed; False for one without text."""
         new = {file.ref_doc_id for file in self._files.values()} - self.held
         return [ref_doc_id_of(document) in new for document in documents]
 

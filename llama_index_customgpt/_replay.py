@@ -1,9 +1,9 @@
-"""One upstream, one buffer, many readers: what makes a stream readable in any order, any number of times.
+"""One source, one buffer, many readers: a stream that can be read any number of times, from anywhere.
 
-A pump pulls the next piece from its source only when a reader has read everything that is already there. The
-source is a generator of text; an empty piece says that the stream is open and is not handed on. Whatever ends
-the source early is remembered: an error meets every later reader, too; after a hang-up, what has been read
-stays readable, and only those who were in the middle of it hear that there would have been more.
+A pump takes the next piece from its source only when a reader has read all the pieces in the buffer. The
+source is a generator of text; an empty piece says that the stream is open, and no reader gets it. What ends
+the source early is kept: an error is raised to every later reader as well. After somebody has hung up, what
+has been read stays readable, and only those who were reading get an error.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["AsyncPump", "Pump"]
 
 
 class Pump(Buffer):
-    """The sync pump: safe to read from several threads at once.
+    """The sync pump. Several threads may read it at once.
 
-    `hang_up` closes the connection from any thread, and so wakes the one that waits for the next piece.
+    `hang_up` closes the connection from any thread, which wakes the one that waits for the next piece.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Pump(Buffer):
         self._pulling = False
 
     def open(self) -> None:
-        """Send the request now instead of at the first read. Raises what the service answered."""
+        """Send the request now instead of at the first read. Raises the service's refusal."""
         self._pull()
 
     def piece(self, position: int) -> str | None:
-        """Give piece number `position`, from 0; None when the answer ends before it."""
+        """Return piece number `position`, from 0, waiting for it; None when the answer ends before it."""
         while position >= len(self.pieces):
             with self._lock:
                 if position < len(self.pieces):
@@ -57,9 +57,9 @@ class Pump(Buffer):
         with self._lock:
             if self._source is None:
                 return
-            if self._pulling:  # a tracer that reads the answer from inside the event that ends it
-                raise RuntimeError("This answer is being read already, further up in this thread.")
-            if self._stopping:  # another thread has hung up and waits for the lock
+            if self._pulling:  # by a tracer, from inside the event that ends the answer
+                raise RuntimeError("This answer is already being read, further up the stack of this thread.")
+            if self._stopping:  # another thread is hanging up and waits for the lock
                 self._close_source()
                 return
             self._pulling = True
@@ -84,7 +84,7 @@ class Pump(Buffer):
             source.close()
 
     def replay(self, start: int = 0) -> Generator[str, None, None]:
-        """Read everything from piece `start` on."""
+        """Yield the pieces from number `start` on, as they come."""
         try:
             with self._reading():
                 while (piece := self.piece(start)) is not None:
@@ -95,18 +95,18 @@ class Pump(Buffer):
                 self.close()
 
     def drain(self) -> str:
-        """Read to the end and give the whole text."""
+        """Return the whole text, reading to the end."""
         with self._reading():
             while self.piece(len(self.pieces)) is not None:
                 pass
         return self.text
 
     def close(self) -> None:
-        """Hang up; what has been read stays readable. A thread that waits for the next piece wakes."""
+        """Hang up, waking a thread that waits for the next piece. What has been read stays readable."""
         self._stop(None)
 
     def leave(self) -> None:
-        """Hang up; whoever reads it, now or later, hears that the answer was broken off."""
+        """Hang up. Whoever reads it, now or later, gets an error that says so."""
         self._stop(self._left())
 
     def _stop(self, error: StreamInterrupted | None) -> None:
@@ -125,7 +125,7 @@ class Pump(Buffer):
 
 
 class AsyncPump(Buffer):
-    """The async pump: safe to read from several tasks of one event loop, the first that claims it."""
+    """The async pump. Several tasks may read it at once, all on the event loop that claims it first."""
 
     def __init__(
         self,
@@ -137,13 +137,13 @@ class AsyncPump(Buffer):
         super().__init__(hang_up_on_leave=hang_up_on_leave)
         self._source = source
         self._hang_up = hang_up
-        self._lock = asyncio.Lock()  # of the loop that has claimed the pump, and of no other
+        self._lock = asyncio.Lock()  # belongs to the loop that has claimed the pump
         self._claiming = threading.Lock()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.outside = threading.Lock()  # threads that want the text without a loop wait for one another
+        self.outside = threading.Lock()  # held by a thread that wants the text without a loop
 
     def claim(self) -> bool:
-        """Make the running loop the one that reads, if none is yet; tell whether it is."""
+        """Make the running loop the one that reads, if there is none yet. Return whether it is."""
         loop = asyncio.get_running_loop()
         with self._claiming:
             if self.loop is None:
@@ -151,13 +151,13 @@ class AsyncPump(Buffer):
         return self.loop is loop
 
     async def open(self) -> None:
-        """Send the request now instead of at the first read. Raises what the service answered."""
+        """Send the request now instead of at the first read. Raises the service's refusal."""
         self._claim_or_raise()
         async with self._lock:
             await self._pull()
 
     async def piece(self, position: int) -> str | None:
-        """Give piece number `position`, from 0; None when the answer ends before it."""
+        """Return piece number `position`, from 0, waiting for it; None when the answer ends before it."""
         while position >= len(self.pieces):
             if self.ended:
                 self._raise_error()
@@ -174,12 +174,12 @@ class AsyncPump(Buffer):
         if self.loop is not None and self.loop.is_closed():
             self.abandon()
             self._raise_error()
-        raise RuntimeError("This answer is being read on another event loop; read it to its end there first.")
+        raise RuntimeError("This answer is being read on another event loop: read it to its end there first.")
 
     async def _pull(self) -> None:
         if self._source is None:
             return
-        if self._stopping:  # another task has hung up and waits for the lock
+        if self._stopping:  # another task is hanging up and waits for the lock
             await self._close_source()
             return
         try:
@@ -201,7 +201,7 @@ class AsyncPump(Buffer):
             await source.aclose()
 
     async def replay(self, start: int = 0) -> AsyncGenerator[str, None]:
-        """Read everything from piece `start` on."""
+        """Yield the pieces from number `start` on, as they come."""
         try:
             with self._reading():
                 while (piece := await self.piece(start)) is not None:
@@ -212,22 +212,22 @@ class AsyncPump(Buffer):
                 await self.aclose()
 
     async def drain(self) -> str:
-        """Read to the end and give the whole text."""
+        """Return the whole text, reading to the end."""
         with self._reading():
             while await self.piece(len(self.pieces)) is not None:
                 pass
         return self.text
 
     async def aclose(self) -> None:
-        """Hang up; what has been read stays readable. A task that waits for the next piece wakes."""
+        """Hang up, waking a task that waits for the next piece. What has been read stays readable."""
         await self._stop(None)
 
     async def leave(self) -> None:
-        """Hang up; whoever reads it, now or later, hears that the answer was broken off."""
+        """Hang up. Whoever reads it, now or later, gets an error that says so."""
         await self._stop(self._left())
 
     def abandon(self) -> None:
-        """Give up what only a loop that runs no more could bring."""
+        """End the answer: the loop that read it runs no more."""
         self._source = self._hang_up = None
         if not self.ended:
             self._broken_off(

@@ -1,8 +1,8 @@
-"""A span of its own for a stream.
+"""Spans for streams.
 
-LlamaIndex closes the span of `query` when the method returns, long before the last token, and tracers throw
-away what is reported to a closed span. So a stream reports to a span that opens with its first token and
-closes with its last, a child of the span that asked.
+LlamaIndex closes the span of `query` when the method returns, long before the last token, and tracers drop
+what is reported to a closed span. So a stream has a span of its own, a child of the span that asked, from its
+first token to its last.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import inspect
 from typing import Any
 from uuid import uuid4
 
-# The next names are there for everybody's use, only not declared as exports: hence the ignores.
+# The names below are public, but not declared as exports: hence the ignores.
 from llama_index.core.instrumentation import get_dispatcher  # type: ignore[attr-defined]
 from llama_index.core.instrumentation.event_handlers import NullEventHandler
 from llama_index.core.instrumentation.events.base import BaseEvent  # type: ignore[attr-defined]
@@ -26,11 +26,11 @@ _dispatcher = get_dispatcher(__name__)
 
 
 def _stream(question: str) -> None:
-    """Lend its signature: LlamaIndex wants the bound arguments of what a span is about."""
+    """Provide a signature: LlamaIndex wants the bound arguments of the call that a span describes."""
 
 
 class StreamSpan:
-    """The span of one stream. Make it inside the span that asks: that one becomes its parent."""
+    """The span of one stream. Construct it inside the span that asks, which becomes its parent."""
 
     def __init__(self, owner: object, question: str) -> None:
         self._owner = owner
@@ -50,7 +50,7 @@ class StreamSpan:
         self._report(StreamChatDeltaReceivedEvent(delta=text))
 
     def exit(self, result: object, *events: BaseEvent) -> None:
-        """Report `events`, the last of which carries the sources, and close the span."""
+        """Report `events` and close the span with `result`, which carries the sources."""
         self._report(*events)
         _dispatcher.span_exit(id_=self._id, bound_args=self._arguments, instance=self._owner, result=result)
 
@@ -66,7 +66,7 @@ class StreamSpan:
 
 
 def anyone_listens() -> bool:
-    """Tell whether an event would reach somebody; an event per token costs more than the token."""
+    """Return whether an event would reach a handler. An event per token costs more than the token."""
     level: Any = _dispatcher
     while level is not None:
         if any(type(handler) is not NullEventHandler for handler in level.event_handlers):

@@ -1,4 +1,4 @@
-"""CustomGPTChatEngine: a conversation with an agent, kept on the server and mirrored here."""
+"""CustomGPTChatEngine: a conversation with an agent, kept on the server and mirrored locally."""
 
 from __future__ import annotations
 
@@ -40,24 +40,26 @@ __all__ = ["CustomGPTChatEngine"]
 
 
 class CustomGPTChatEngine(UsesClients, BaseChatEngine):
-    """Chats with a CustomGPT.ai agent; the server keeps the conversation, `chat_history` mirrors it.
+    """Chat with a CustomGPT.ai agent. The server keeps the conversation; `chat_history` mirrors it.
 
-    In all four methods `chat_history` means: None goes on with the conversation, `[]` starts a new one, and a
-    list of messages starts a new one in which they are replayed, once, as a transcript before the message
-    (the API takes no history); system messages become the persona. `session_id` names the conversation from
-    the moment the service has accepted the first prompt, for a stream before its first token; given when
-    made, it resumes that conversation (`chat_history=` then only fills the mirror). `reset()` starts a new
-    one with the next message. Engines never share a conversation; several users may share an engine as long
-    as each call brings its own `chat_history`.
+    Each message costs one prompt. In all four methods, `chat_history=None` continues the conversation and
+    `[]` starts a new one. A list of messages also starts a new one, and replays them once as a transcript
+    before the message, because the API takes no history. System messages join `settings.custom_persona`, and
+    the two replace the agent's own persona.
 
-    `chat` and `stream_chat` answer with `source_nodes` and `metadata` (as `CustomGPTQueryEngine`); a streamed
-    answer has them when its text is complete. A stream that is left early, or still open when the same task
-    or thread sends the next message, is hung up, and what had been said goes into the history. Messages in
-    the history carry their sources as CitationBlocks. Each message costs one prompt.
+    `session_id` names the conversation as soon as the service has accepted the first prompt; for a stream
+    that is before its first token. Given to the constructor, it resumes that conversation, and
+    `chat_history=` then only fills the mirror. `reset()` starts a new conversation with the next message.
+    Engines never share a conversation. Several users may share an engine if each call passes its own
+    `chat_history`.
 
-    The keywords of `connection` are as in `CustomGPTQueryEngine`.
+    Answers have `source_nodes` and `metadata` as in `CustomGPTQueryEngine`, streamed ones once their text is
+    complete. Messages in the history carry their sources as CitationBlocks. A stream is hung up when its
+    reader leaves it early, or when the same task or thread sends the next message; the text so far goes into
+    the history.
 
-    Raises the transport's typed errors; `stream_chat` and `astream_chat` raise refusals at once.
+    `connection` takes the keywords that `CustomGPTQueryEngine` lists. Raises the transport's typed errors;
+    `stream_chat` and `astream_chat` raise refusals at once.
     """
 
     def __init__(
@@ -80,16 +82,16 @@ class CustomGPTChatEngine(UsesClients, BaseChatEngine):
 
     @property
     def session_id(self) -> str | None:
-        """The conversation, to resume it later; None before the first prompt has been accepted."""
+        """The name of the conversation, to resume it later; None until a prompt has been accepted."""
         return self._conversation.session_id
 
     @property
     def chat_history(self) -> list[ChatMessage]:
-        """What has been said, oldest first: a copy."""
+        """A copy of the messages so far, oldest first."""
         return self._conversation.history
 
     def reset(self) -> None:
-        """Forget the conversation; the next message starts a new one."""
+        """Start a new conversation with the next message."""
         self._conversation = Conversation()
 
     def chat(self, message: str, chat_history: list[ChatMessage] | None = None) -> AgentChatResponse:
@@ -183,7 +185,7 @@ def _whole(entry: HistoryEntry, answer: CitedAnswer) -> AgentChatResponse:
 
 
 class _ChatListener(StreamListener):
-    """Also writes the history."""
+    """Fills the response, and the history as well."""
 
     def __init__(self, span: StreamSpan, conversation: Conversation, message: str) -> None:
         super().__init__(span)

@@ -38,28 +38,26 @@ logger = logging.getLogger(__name__)
 
 _DEFAULT_NAME = "LlamaIndex documents"
 _NO_STORE = (
-    "A managed index has no {}: the service keeps the documents, and there is nothing to persist. "
-    "`ref_doc_info` lists them; CustomGPTIndex(project_id) is the index again."
+    "A managed index has no {}: the service keeps the documents, so there is nothing to persist. "
+    "`ref_doc_info` lists them; CustomGPTIndex(project_id) opens the index again."
 )
 
 
 class CustomGPTIndex(UsesClients, BaseManagedIndex):
-    """The documents of a CustomGPT.ai agent; the service splits, embeds and stores them.
+    """The documents of a CustomGPT.ai agent. The service splits, embeds and stores them.
 
-    `CustomGPTIndex(project_id)` is an agent that exists; `from_documents(documents, name=...)` makes one.
-    Each document becomes an uploaded file, and so a page: `ref_doc_info` lists all pages of the agent, also
-    those that came from elsewhere (by address or file name), so that any of them can be deleted. Title, `url`
-    and `description` of a document's metadata are what citations of it show.
+    `CustomGPTIndex(project_id)` is the index of an existing agent; `from_documents(documents, name=...)`
+    creates an agent. Each document becomes an uploaded file, and so a page of the agent. `title`, `url` and
+    `description` of its metadata are what citations of it show. `ref_doc_info` lists all pages of the agent,
+    by URL or file name also those that came from elsewhere, so that any of them can be deleted.
 
-    Everything that adds documents waits until they are indexed, with a progress bar if `show_progress`, at
-    most `index_timeout` seconds, looking every `poll_every`. Whatever went wrong half-way, doing it again
-    finishes it: what is held is not uploaded twice. A document without text is left out, and logged. Each
-    method has an async twin. Engines and retriever need no LLM; they share the connections of the index.
+    Methods that add documents wait until these are indexed, at most `index_timeout` seconds, polling every
+    `poll_every` seconds; `show_progress` shows a progress bar. Calling one again after a failure completes
+    the work without uploading anything twice. A document without text is skipped, with a warning. Each method
+    has an async twin. The engines and the retriever need no LLM; they share the index's connections.
 
-    The keywords of `connection` are as in `CustomGPTQueryEngine`.
-
-    Raises the transport's typed errors; `CustomGPTError` when documents cannot be indexed, `RequestTimeout`
-    when it takes too long.
+    `connection` takes the keywords that `CustomGPTQueryEngine` lists. Raises the transport's typed errors,
+    `CustomGPTError` when documents cannot be indexed, and `RequestTimeout` when indexing takes too long.
     """
 
     index_struct_cls = IndexDict
@@ -76,7 +74,7 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
     ) -> None:
         self._connect(project_id, connection, needs_project=False)
         # Not super().__init__(): it builds a storage and a text splitter (0.4 s) that a managed index never
-        # uses. What the inherited methods read is set here.
+        # uses. The attributes that inherited methods read are set here.
         self._library = Library(
             self._clients, show_progress=show_progress, patience=index_timeout, poll_every=poll_every
         )
@@ -87,10 +85,10 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
 
     @property
     def index_id(self) -> str:
-        """The agent's number, as text."""
+        """The agent's id, as text."""
         return str(self._clients.agent)
 
-    # Making one
+    # Creating
 
     @classmethod
     def from_documents(
@@ -104,11 +102,11 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
         name: str | None = None,
         **kwargs: Any,
     ) -> CustomGPTIndex:
-        """Upload `documents` and give their index, indexed.
+        """Return an index that holds `documents`, once they are uploaded and indexed.
 
-        With `name`, or when no agent is named (`project_id`, CUSTOMGPT_PROJECT_ID), a new agent is made;
-        otherwise they join that agent. The other arguments are those of the class. The service splits by
-        itself: `storage_context` and `transformations` are LlamaIndex's and have no effect, which is logged.
+        Adds them to the agent of `project_id` (or CUSTOMGPT_PROJECT_ID). With `name`, or without such an
+        agent, it creates an agent. `kwargs` are the arguments of the class. `storage_context` and
+        `transformations` have no effect, since the service splits the documents; passing them is logged.
         """
         index = cls._begin(storage_context, transformations, callback_manager, show_progress, kwargs)
         index._library.run(index._build(name, documents))
@@ -141,7 +139,9 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
         arguments: dict[str, Any],
     ) -> CustomGPTIndex:
         if storage_context is not None or transformations:
-            logger.warning("storage_context and transformations have no effect: the service splits by itself")
+            logger.warning(
+                "storage_context and transformations have no effect: the service splits the documents"
+            )
         return cls(show_progress=show_progress, callback_manager=callback_manager, **arguments)
 
     def _build(self, name: str | None, documents: Sequence[Document]) -> Flow[None]:
@@ -155,7 +155,7 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
     # Adding
 
     def insert(self, document: Document, **insert_kwargs: Any) -> None:
-        """Upload a document, unless it is held as it is, and wait until it is indexed."""
+        """Upload a document, unless the agent holds it unchanged, and wait until it is indexed."""
         self._insert([document])
 
     async def ainsert(self, document: Document, **insert_kwargs: Any) -> None:
@@ -163,7 +163,7 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
         await self.ainsert_nodes([document])
 
     def insert_nodes(self, nodes: Sequence[BaseNode], **insert_kwargs: Any) -> None:
-        """Upload nodes, those of one document as one file, and wait until they are indexed."""
+        """Upload nodes, those of a document as one file, and wait until they are indexed."""
         self._insert(nodes)
 
     async def ainsert_nodes(self, nodes: Sequence[BaseNode], **insert_kwargs: Any) -> None:
@@ -178,7 +178,7 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
     def delete_ref_doc(
         self, ref_doc_id: str, delete_from_docstore: bool = False, **delete_kwargs: Any
     ) -> None:
-        """Delete the pages of a document. One that is not there is logged, as LlamaIndex does."""
+        """Delete the pages of a document. Logs a warning when there are none, as LlamaIndex does."""
         self._library.run(self._library.delete_document(ref_doc_id))
 
     async def adelete_ref_doc(
@@ -190,7 +190,7 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
     def delete_nodes(
         self, node_ids: list[str], delete_from_docstore: bool = False, **delete_kwargs: Any
     ) -> None:
-        """Delete pages by their ids, which are the ids of source nodes; all of them, or none."""
+        """Delete pages by their ids, which are the ids of source nodes. Refuses all if one is not an id."""
         self._library.run(self._library.delete(page_ids(node_ids)))
 
     async def adelete_nodes(
@@ -203,7 +203,7 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
         self.delete_nodes([node_id])
 
     def update_ref_doc(self, document: Document, **update_kwargs: Any) -> None:
-        """Replace a document: its old pages go once the new one is indexed, so it is never missing."""
+        """Replace a document. Its old pages are deleted once the new one is indexed: it is never missing."""
         self._library.run(self._library.replace([document]))
 
     async def aupdate_ref_doc(self, document: Document, **update_kwargs: Any) -> None:
@@ -211,10 +211,11 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
         await self._library.arun(self._library.replace([document]))
 
     def refresh_ref_docs(self, documents: Sequence[Document], **update_kwargs: Any) -> list[bool]:
-        """Upload the documents that are new or have changed; tell for each whether it was.
+        """Upload the documents that are new or have changed. Return for each whether it was.
 
-        What the agent holds decides, so it works across processes. The old pages of a document go once its
-        new one is indexed. Of a document that is held, it is looked up (no prompt) what citations of it show.
+        This compares with what the agent holds, so it works across processes. The old pages of a document
+        are deleted once its new one is indexed. For an unchanged document, it checks what citations of it
+        show, which costs no prompt.
         """
         return self._library.run(self._library.replace(documents))
 
@@ -222,11 +223,11 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
         """`refresh_ref_docs` without blocking the event loop."""
         return await self._library.arun(self._library.replace(documents))
 
-    # Looking
+    # Listing
 
     @property
     def ref_doc_info(self) -> dict[str, RefDocInfo]:
-        """Give all documents of the agent by id; their node ids are page ids. Asks the service each time."""
+        """All documents of the agent by id; node ids are page ids. Each access asks the service."""
         return ref_doc_info(self._library.run(self._library.pages()))
 
     async def aref_doc_info(self) -> dict[str, RefDocInfo]:
@@ -236,10 +237,10 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
     # Asking
 
     def as_query_engine(self, llm: LLMType | None = None, **kwargs: Any) -> BaseQueryEngine:
-        """Give a `CustomGPTQueryEngine` for this agent; `kwargs` are its arguments.
+        """Return a `CustomGPTQueryEngine` for this agent; `kwargs` are its arguments.
 
-        With an `llm` of yours, LlamaIndex's own engine, which answers with that model from the cited pages;
-        `kwargs` are then that engine's arguments and those of `CustomGPTRetriever`.
+        With an `llm`, return LlamaIndex's own engine, which answers with that model from the cited pages;
+        `kwargs` are then its arguments and those of `CustomGPTRetriever`.
         """
         if llm is not None:
             kwargs = {"callback_manager": self._callback_manager, **kwargs}
@@ -249,10 +250,10 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
     def as_chat_engine(
         self, chat_mode: ChatMode = ChatMode.BEST, llm: LLMType | None = None, **kwargs: Any
     ) -> BaseChatEngine:
-        """Give a `CustomGPTChatEngine` for this agent; `kwargs` are its arguments.
+        """Return a `CustomGPTChatEngine` for this agent; `kwargs` are its arguments.
 
-        With an `llm` of yours, LlamaIndex's own engine of that `chat_mode`, as with `as_query_engine`;
-        without, the mode has no effect.
+        With an `llm`, return LlamaIndex's own engine of that `chat_mode`, as in `as_query_engine`. Without
+        one, the mode has no effect.
         """
         if llm is not None:
             return super(CustomGPTIndex, self._with_retriever(kwargs)).as_chat_engine(
@@ -261,14 +262,14 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
         return CustomGPTChatEngine(self._clients.agent, **{**self._shared(), **kwargs})
 
     def as_retriever(self, **kwargs: Any) -> CustomGPTRetriever:
-        """Give a `CustomGPTRetriever` for this agent; `kwargs` are its arguments."""
+        """Return a `CustomGPTRetriever` for this agent; `kwargs` are its arguments."""
         return self._retriever or CustomGPTRetriever(self._clients.agent, **{**self._shared(), **kwargs})
 
     def _with_retriever(self, kwargs: Mapping[str, Any]) -> CustomGPTIndex:
-        """Give this index with its retriever made.
+        """Return a copy of this index whose retriever is made already, with its share of `kwargs`.
 
-        LlamaIndex's own methods hand all they are given to `as_retriever`, the engine's arguments as well.
-        The engine runs the postprocessors: once is enough.
+        LlamaIndex's methods pass all arguments to `as_retriever`, also those of the engine. The engine runs
+        the postprocessors, so the retriever does not get them.
         """
         known = inspect.signature(CustomGPTRetriever).parameters.keys() | CONNECTION_KEYWORDS
         known -= {"node_postprocessors", "connection"}
@@ -279,16 +280,16 @@ class CustomGPTIndex(UsesClients, BaseManagedIndex):
     def _shared(self) -> dict[str, Any]:
         return {**self._clients.shared(), "callback_manager": self._callback_manager}
 
-    # What a managed index has not
+    # What a managed index lacks
 
     @property
     def docstore(self) -> BaseDocumentStore:
-        """There is none: the service keeps the documents. Raises `AttributeError`, which says so."""
+        """Raise `AttributeError`: there is none, because the service keeps the documents."""
         raise AttributeError(_NO_STORE.format("docstore"))
 
     @property
     def storage_context(self) -> StorageContext:
-        """There is none: the service keeps the documents. Raises `AttributeError`, which says so."""
+        """Raise `AttributeError`: there is none, because the service keeps the documents."""
         raise AttributeError(_NO_STORE.format("storage_context"))
 
     def _build_index_from_nodes(self, nodes: Sequence[BaseNode], **build_kwargs: Any) -> IndexDict:

@@ -1,4 +1,4 @@
-"""Citations as nodes. The only place that knows both vocabularies."""
+"""Citations as LlamaIndex nodes: the only module that knows both vocabularies."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from customgpt_transport.models import Citation
 __all__ = ["DEFAULT_SCORE", "citation_blocks", "to_node", "to_nodes"]
 
 DEFAULT_SCORE = 1.0
-"""The score of every node unless told otherwise: a constant that measures nothing; the API gives no score.
+"""The default score of every node. It measures nothing: the API gives no scores.
 
-A score of None would be truer, yet LlamaIndex's default postprocessors drop nodes that have none. Where the
-constant is used, the node's metadata says `score_is_constant: True`; pass `score=None` for no score.
+None would be more honest, but LlamaIndex's default postprocessors drop nodes without a score. A node with the
+constant says so in its metadata, `score_is_constant: True`. Pass `score=None` for no score.
 """
 
 _NOT_FOR_MODELS = [
@@ -28,15 +28,15 @@ _NOT_FOR_MODELS = [
     "image",
     "description",
 ]
-"""Metadata that no model reads: ids and numbers mean nothing to it, the rest stands in the text already."""
+"""Metadata hidden from models: ids and numbers tell them nothing, and the rest is in the text already."""
 
 
 def to_node(citation: Citation, *, position: int, score: float | None = DEFAULT_SCORE) -> NodeWithScore:
-    """Give the node of one citation; `position` counts from 1, in the order of the service.
+    """Return a citation as a node. `position` counts from 1, in the order of the service.
 
-    The text is title and description (the page's own summary: the API gives no passage), else the address,
-    else the citation's number: never empty. The id is the citation id, so the same page is the same node in
-    every answer. The image address is metadata only; LlamaIndex would download an ImageNode's.
+    The text is `Citation.summary`: title and description, never a passage, and never empty. The node's id is
+    the citation id, so a page is the same node in every answer. The URL of its image is only metadata, since
+    LlamaIndex would download the image of an ImageNode.
     """
     metadata: dict[str, Any] = {
         "url": citation.url,
@@ -62,12 +62,12 @@ def to_node(citation: Citation, *, position: int, score: float | None = DEFAULT_
 
 
 def to_nodes(citations: Iterable[Citation], *, score: float | None = DEFAULT_SCORE) -> list[NodeWithScore]:
-    """Give one node per citation, in the order of the service."""
+    """Return one node per citation, in the same order."""
     return [to_node(citation, position=n, score=score) for n, citation in enumerate(citations, start=1)]
 
 
 def citation_blocks(nodes: Iterable[NodeWithScore]) -> list[CitationBlock]:
-    """Give the sources of an answer as LlamaIndex keeps them in a chat history."""
+    """Return the sources of an answer in the form that LlamaIndex keeps in a chat history."""
     return [
         CitationBlock(
             cited_content=TextBlock(text=scored.node.get_content()),

@@ -44,23 +44,24 @@ __all__ = ["CustomGPTQueryBundle", "CustomGPTQueryEngine"]
 
 
 class CustomGPTQueryEngine(UsesClients, BaseQueryEngine):
-    """Asks a CustomGPT.ai agent; the pages it cites are the source nodes.
+    """Ask a CustomGPT.ai agent. The pages that it cites are the source nodes.
 
-    `api_key`, `base_url` and `project_id` fall back to CUSTOMGPT_API_KEY, CUSTOMGPT_BASE_URL and
-    CUSTOMGPT_PROJECT_ID. Each query is a new conversation; with `session_id` all are asked in that one, one
-    at a time. `streaming=True` answers with a `CustomGPTStreamingResponse` (async: its async twin), which
-    sends the prompt when it is first read. `settings` are the agent's prompt settings for every query;
-    `CustomGPTQueryBundle` sets them for one. `score` is what every node gets: the API gives none (see
-    `llama_index_customgpt.nodes`). `node_postprocessors` see the cited pages before you do.
+    A query costs one prompt and starts a new conversation; with `session_id`, all queries are asked in that
+    one, one at a time. With `streaming=True` the response is a `CustomGPTStreamingResponse` (or its async
+    twin), which sends the prompt when it is first read. `settings` apply to every query, those of a
+    `CustomGPTQueryBundle` to one. `score` is the score of every node, as `llama_index_customgpt.nodes`
+    explains. `node_postprocessors` process the cited pages.
 
-    `response.metadata` has `session_id`, `prompt_id`, `project_id`, `external_id` and, under each node's id,
-    its metadata. A query costs one prompt. Needs no LLM. Does no I/O when made; pickles; one instance serves
-    many threads and event loops at once.
+    `response.metadata` has `session_id`, `prompt_id`, `project_id`, `external_id`, and each node's metadata
+    under the node's id.
 
-    The keywords of `connection` are those of `customgpt_transport.adapting.Connection`: api_key, base_url,
-    timeout, max_retries, client_options, client, async_client.
+    `project_id` falls back to CUSTOMGPT_PROJECT_ID. `connection` takes these keywords, all optional (see
+    `customgpt_transport.adapting.Connection`): `api_key` and `base_url`, which fall back to CUSTOMGPT_API_KEY
+    and CUSTOMGPT_BASE_URL; `timeout`, in seconds; `max_retries`; `client_options`; `client`; `async_client`.
 
-    Raises the transport's typed errors (`customgpt_transport.errors`), `ConfigurationError` when made.
+    Needs no LLM. Constructing it does no I/O. It can be pickled, and one instance serves many threads and
+    event loops at once. Raises the transport's typed errors (`customgpt_transport.errors`); the constructor
+    raises `ConfigurationError`.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class CustomGPTQueryEngine(UsesClients, BaseQueryEngine):
         *,
         return_direct: bool = False,
     ) -> CustomGPTQueryEngineTool:
-        """Give the engine as a tool for agents; `acall` never blocks the event loop, streaming or not."""
+        """Return the engine as a tool for agents. `acall` never blocks the event loop, streaming or not."""
         from llama_index_customgpt.tool import CustomGPTQueryEngineTool
 
         return CustomGPTQueryEngineTool.from_defaults(

@@ -1,4 +1,4 @@
-"""Streamed answers that can be read in any way, any number of times, and always end with their sources."""
+"""Streamed answers that can be read in any way, any number of times, and have their sources at the end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from llama_index.core.types import TokenAsyncGen, TokenGen
 
 from llama_index_customgpt._asking import AsyncLine, Line
 from llama_index_customgpt._outside import text_from_outside
-from llama_index_customgpt._readers import AsyncReader, Reader
+from llama_index_customgpt._readers import AsyncReplayGenerator, ReplayGenerator
 from llama_index_customgpt._replay import AsyncPump, Pump
 
 __all__ = [
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class CustomGPTResponse(Response):
-    """A `Response` whose `str()` is the text, also where that is empty (LlamaIndex's is then "None")."""
+    """A `Response` whose `str()` is the text, even if it is empty (core's would be "None")."""
 
     def __str__(self) -> str:
         return self.response or ""
@@ -33,20 +33,20 @@ class CustomGPTResponse(Response):
 class CustomGPTStreamingResponse(StreamingResponse):
     """A streamed answer. The prompt is sent when it is first read.
 
-    Loop over `response_gen` as often as you like, take `str()`, `.response` or `get_response()` at any time:
-    each gives the whole answer, from one request. `source_nodes` and `metadata` are complete with the text.
-    `close()` hangs up, and so does dropping the response. What has been read stays readable; whoever was in
-    the middle of reading gets `StreamInterrupted`.
+    Loop over `response_gen`, or use `str()`, `.response` or `get_response()`, at any time and as often as you
+    like: each gives the whole answer, from one request. `source_nodes` and `metadata` are complete when the
+    text is. `close()`, or dropping the response, hangs up: what has been read stays readable, and those who
+    are reading get `StreamInterrupted`.
     """
 
     def __init__(self, source: Generator[str, None, None], line: Line, *, metadata: dict[str, Any]) -> None:
         self._pump = Pump(source, hang_up=line.hang_up)
-        self._own_reader = Reader(self._pump)
+        self._own_reader = ReplayGenerator(self._pump)
         super().__init__(response_gen=self._own_reader, source_nodes=[], metadata=metadata)
 
     @property
     def response_gen(self) -> TokenGen:
-        """The answer as it comes. What a tracer puts in its place is given until all has gone through it."""
+        """The answer as it comes. A tracer may set a wrapper, which is returned until it has seen the end."""
         return self._own_reader if self._own_reader.at_end else self._tokens
 
     @response_gen.setter
@@ -63,11 +63,11 @@ class CustomGPTStreamingResponse(StreamingResponse):
 
     @property
     def response(self) -> str:
-        """The whole text; what evaluators read."""
+        """The whole text, as evaluators read it."""
         return str(self)
 
     def get_response(self) -> CustomGPTResponse:
-        """Give the finished answer as a plain `Response`."""
+        """Return the finished answer as a plain `Response`."""
         return CustomGPTResponse(str(self), self.source_nodes, self.metadata)
 
     def print_response_stream(self) -> None:
@@ -84,7 +84,7 @@ class CustomGPTStreamingResponse(StreamingResponse):
         self._pump.close()
 
     def _end_tracers(self) -> None:
-        """Let whoever wraps `response_gen` see the end as well: OpenInference closes its span on it."""
+        """Run the wrapper of `response_gen` to its end as well: OpenInference then closes its span."""
         if self._tokens is self._own_reader or self._own_reader.at_end or not self._pump.ended:
             return
         try:
@@ -98,22 +98,22 @@ class CustomGPTStreamingResponse(StreamingResponse):
 class CustomGPTAsyncStreamingResponse(AsyncStreamingResponse):
     """A streamed answer for async code. The prompt is sent when it is first read, on the loop that reads it.
 
-    Loop over `response_gen` or `async_response_gen()` as often as you like, `await get_response()` at any
-    time: each gives the whole answer, from one request. `str()` and `.response` do so too when nothing has
-    been read (they then read on a loop of their own, and the calling thread waits) or everything; half-way,
-    on the loop that feeds the answer, they raise a RuntimeError, because waiting there would never end.
+    Loop over `response_gen` or `async_response_gen()`, or `await get_response()`, at any time and as often as
+    you like: each gives the whole answer, from one request. So do `str()` and `.response` when everything has
+    been read, or nothing; in that case they read on a loop of their own and block the calling thread. Half
+    read, on the loop that reads the answer, they raise a RuntimeError, because the wait would never end.
     """
 
     def __init__(
         self, source: AsyncGenerator[str, None], line: AsyncLine, *, metadata: dict[str, Any]
     ) -> None:
         self._pump = AsyncPump(source, hang_up=line.hang_up)
-        self._own_reader = AsyncReader(self._pump)
+        self._own_reader = AsyncReplayGenerator(self._pump)
         super().__init__(response_gen=self._own_reader, source_nodes=[], metadata=metadata)
 
     @property
     def response_gen(self) -> TokenAsyncGen:
-        """The answer as it comes. What a tracer puts in its place is given until all has gone through it."""
+        """The answer as it comes. A tracer may set a wrapper, which is returned until it has seen the end."""
         return self._own_reader if self._own_reader.at_end else self._tokens
 
     @response_gen.setter
@@ -128,16 +128,16 @@ class CustomGPTAsyncStreamingResponse(AsyncStreamingResponse):
 
     @property
     def response(self) -> str:
-        """The whole text; what evaluators read. As `str()`."""
+        """The whole text, as evaluators read it. Waits, or raises, as `str()` does."""
         return str(self)
 
     async def get_response(self) -> CustomGPTResponse:
-        """Give the finished answer as a plain `Response`."""
+        """Return the finished answer as a plain `Response`."""
         text = await self._adrain()
         return CustomGPTResponse(text, self.source_nodes, self.metadata)
 
     async def async_response_gen(self) -> AsyncGenerator[str, None]:
-        """Read the answer from the beginning, as it comes."""
+        """Yield the answer from the beginning, as it comes."""
         try:
             async for text in self._pump.replay():
                 yield text
@@ -175,31 +175,31 @@ class CustomGPTAsyncStreamingResponse(AsyncStreamingResponse):
 
 
 class CustomGPTStreamingChatResponse(StreamingAgentChatResponse):
-    """A streamed answer of the chat engine; the prompt is already on its way.
+    """A streamed answer of the chat engine. Its prompt has been sent.
 
-    Loop over `response_gen`, or take `str()`. Leaving a `for` loop early (the last one, where several read),
-    `close()`, and dropping the response hang up, and what has been said so far goes into the history.
-    `source_nodes` and `metadata` (session and prompt id) are complete when the text is.
+    Loop over `response_gen`, or use `str()`. `close()`, dropping the response, or leaving its last `for` loop
+    early hangs up; the text so far then goes into the history. `source_nodes` and `metadata` (with session
+    and prompt id) are complete when the text is.
     """
 
     def __init__(self, source: Generator[str, None, None], line: Line, *, metadata: dict[str, Any]) -> None:
         super().__init__(is_writing_to_memory=False)
         self.metadata = metadata
         self._pump = Pump(source, hang_up=line.hang_up, hang_up_on_leave=True)
-        self._own_reader = Reader(self._pump)
+        self._own_reader = ReplayGenerator(self._pump)
 
     def __str__(self) -> str:
         return self._pump.drain()
 
     @property
     def response_gen(self) -> Generator[str, None, None]:
-        """The answer as it comes; every loop over it starts at the beginning."""
+        """The answer as it comes. Every loop over it starts at the beginning."""
         return self._own_reader
 
     def async_response_gen(self) -> AsyncGenerator[str, None]:
-        """Refuse: this answer comes over the sync client."""
+        """Raise `ValueError`: this answer comes over the sync client."""
         raise ValueError(
-            "This answer comes from stream_chat(); for async reading use `await astream_chat()`."
+            "This answer comes from stream_chat(). To read one asynchronously, use `await astream_chat()`."
         )
 
     def close(self) -> None:
@@ -208,13 +208,12 @@ class CustomGPTStreamingChatResponse(StreamingAgentChatResponse):
 
 
 class CustomGPTAsyncStreamingChatResponse(StreamingAgentChatResponse):
-    """A streamed answer of the chat engine for async code; the prompt is already on its way.
+    """A streamed answer of the chat engine for async code. Its prompt has been sent.
 
-    Loop over `async_response_gen()`. Leaving a loop early (the last one, where several read), `aclose()`, and
-    dropping the response hang up, and what has been said so far goes into the history. `str()` gives the
-    whole text once it has been read; before, another thread waits for it, and on the loop that feeds the
-    answer it raises a RuntimeError. `source_nodes` and `metadata` (session and prompt id) are complete when
-    the text is.
+    Loop over `async_response_gen()`. `aclose()`, dropping the response, or leaving its last loop early hangs
+    up; the text so far then goes into the history. `str()` gives the whole text once it has been read. Before
+    that, it blocks when called from another thread, and raises a RuntimeError on the loop that reads the
+    answer. `source_nodes` and `metadata` (with session and prompt id) are complete when the text is.
     """
 
     def __init__(
@@ -231,11 +230,11 @@ class CustomGPTAsyncStreamingChatResponse(StreamingAgentChatResponse):
 
     @property
     def response_gen(self) -> Generator[str, None, None]:
-        """Refuse: this answer comes over the async client."""
-        raise ValueError("This answer comes from astream_chat(); read it with `async_response_gen()`.")
+        """Raise `ValueError`: this answer comes over the async client."""
+        raise ValueError("This answer comes from astream_chat(): read it with `async_response_gen()`.")
 
     def async_response_gen(self) -> AsyncGenerator[str, None]:
-        """Read the answer from the beginning, as it comes."""
+        """Yield the answer from the beginning, as it comes."""
         return self._pump.replay()
 
     async def aclose(self) -> None:

@@ -24,12 +24,12 @@ __all__ = ["CustomGPTRetriever"]
 
 
 class CustomGPTRetriever(UsesClients, BaseRetriever):
-    """Gives the pages that a CustomGPT.ai agent cites when it is asked, at most `similarity_top_k` of them.
+    """Retrieve the pages that a CustomGPT.ai agent cites for a question, at most `similarity_top_k` of them.
 
-    The API has no search: each retrieval asks the agent, in a new conversation, and costs one prompt. With
-    `include_answer=True` the first node is the agent's answer itself (its id is `answer-PROMPT_ID`, its
-    metadata has `kind: "answer"`, session and prompt id), so that the prompt is not paid for twice. The other
-    arguments are those of `CustomGPTQueryEngine`; nodes are as `llama_index_customgpt.nodes` says.
+    The API has no search: each retrieval asks the agent in a new conversation, and costs one prompt. With
+    `include_answer=True` the first node is the agent's answer, so that you need not pay for a second prompt.
+    Its id is `answer-PROMPT_ID`; its metadata has `kind: "answer"`, `session_id` and `prompt_id`. The other
+    arguments are those of `CustomGPTQueryEngine`; `llama_index_customgpt.nodes` describes the nodes.
     """
 
     def __init__(

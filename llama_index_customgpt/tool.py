@@ -1,4 +1,4 @@
-"""A query engine as a tool for agents, which never blocks the event loop."""
+"""A query engine as a tool for agents that never blocks the event loop."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["CustomGPTQueryEngineTool"]
 
 DEFAULT_NAME = "ask_customgpt"
 DEFAULT_DESCRIPTION = (
-    "Answers a question from the documents that a CustomGPT.ai agent was given. "
-    "Ask in a whole sentence, in natural language."
+    "Answer a question from the documents of a CustomGPT.ai agent. "
+    "Ask one complete question in natural language."
 )
 
 
 class CustomGPTQueryEngineTool(QueryEngineTool):
-    """`QueryEngineTool` whose `acall` awaits a streamed answer instead of taking `str()` of it on the loop.
+    """A `QueryEngineTool` whose `acall` awaits a streamed answer; core's would block the loop in `str()`.
 
-    The sources are in `tool_output.raw_output.source_nodes`. An error of the service is raised as it is when
-    you call the tool; LlamaIndex's agents turn any exception into a tool output with `is_error=True`.
+    The sources are in `tool_output.raw_output.source_nodes`. A call raises the transport's errors, which
+    LlamaIndex's agents turn into a tool output with `is_error=True`.
     """
 
     @classmethod
@@ -34,7 +34,7 @@ class CustomGPTQueryEngineTool(QueryEngineTool):
         return_direct: bool = False,
         resolve_input_errors: bool = True,
     ) -> CustomGPTQueryEngineTool:
-        """Make a tool of `query_engine`."""
+        """Return a tool that asks `query_engine`."""
         metadata = ToolMetadata(
             name=name or DEFAULT_NAME,
             description=description or DEFAULT_DESCRIPTION,
@@ -43,7 +43,7 @@ class CustomGPTQueryEngineTool(QueryEngineTool):
         return cls(query_engine, metadata, resolve_input_errors)
 
     async def acall(self, *args: Any, **kwargs: Any) -> ToolOutput:
-        """Ask and give the answer, with the response (and its sources) as `raw_output`."""
+        """Return the answer; the response, with its sources, is the `raw_output`."""
         query = self._get_query_str(*args, **kwargs)
         response = await self.query_engine.aquery(query)
         if isinstance(response, AsyncStreamingResponse):

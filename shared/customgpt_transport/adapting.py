@@ -27,9 +27,9 @@ class Connection(TypedDict, total=False):
     """The keywords of a constructor that say how to reach the service; each may be missing or None.
 
     `api_key` and `base_url` fall back to CUSTOMGPT_API_KEY and CUSTOMGPT_BASE_URL. `timeout` is the silence,
-    in seconds, after which a request is given up; never a total. `max_retries` is how often a request that
-    the service turned away, or that never left, is sent again. `client_options` says everything else.
-    `client` and `async_client` are clients of the caller's own.
+    in seconds, after which a request is given up; never a total. `max_retries` is how often to resend a
+    request that was refused or never left. `client_options` holds all other options. `client` and
+    `async_client` are ready-made clients.
     """
 
     api_key: str | None
@@ -44,13 +44,14 @@ class Connection(TypedDict, total=False):
 class Clients:
     """The blocking and the asynchronous client of one agent, each made when it is first needed.
 
-    A client of the caller's own is used as it is and never closed; its partner is made with the same options.
-    Another key or address beside it, or an options object, contradicts it: `ConfigurationError`. `timeout`
-    and `max_retries` override it for prompts (`options_for`). `adapter` goes into the User-Agent.
+    A ready-made client is used as it is and never closed; the other one is made with its options. It must not
+    be contradicted: another key or address, or `client_options`, beside it raises `ConfigurationError`.
+    `timeout` and `max_retries` beside it apply to prompts, through `options_for`.
 
-    Does no I/O. Serves many threads and event loops; pickles and copies without live connections.
-    Raises `ConfigurationError` for options that are missing or cannot work, and, unless `needs_project` is
-    False, where neither `project_id` nor CUSTOMGPT_PROJECT_ID names an agent.
+    `adapter` becomes part of the User-Agent. Constructing does no I/O. One instance serves many threads and
+    event loops, and is pickled and copied without live connections. Raises `ConfigurationError` for options
+    that are missing or cannot work, and, if `needs_project`, when neither `project_id` nor
+    CUSTOMGPT_PROJECT_ID names an agent.
     """
 
     def __init__(
@@ -101,13 +102,13 @@ class Clients:
         return client
 
     async def on_this_loop(self) -> AsyncClient:
-        """Return the asynchronous client without blocking the running loop while aiohttp is imported."""
+        """Return the asynchronous client. Importing aiohttp does not block the running loop."""
         if self.async_client is None and "aiohttp" not in sys.modules:
             await asyncio.to_thread(import_module, "customgpt_transport._async.client")
         return self.asynchronous
 
     def options_for(self, timeout: Any = None, max_retries: Any = None) -> ClientOptions | None:
-        """Return the `options` of one `ask` or `stream`; None where the client's own are right.
+        """Return the `options` to pass to one `ask` or `stream`; None for the client's own.
 
         Raises `ConfigurationError` for a `timeout` or `max_retries` that is not a fitting number.
         """
@@ -116,7 +117,7 @@ class Clients:
         return _with_patience(self.options, timeout, max_retries)
 
     def shared(self) -> Connection:
-        """Return the keywords that construct something else on the same two clients, made now."""
+        """Return the keywords that construct something else with the same two clients, which are made now."""
         return {
             "client": self.sync,
             "async_client": self.asynchronous,
@@ -125,13 +126,13 @@ class Clients:
         }
 
     def close(self) -> None:
-        """Close the blocking client, if it was made here; the next call makes another."""
+        """Close the blocking client if it was made here. The next use makes another."""
         client = self._made.pop("sync", None)
         if client is not None:
             client.close()
 
     async def aclose(self) -> None:
-        """Close both clients, where they were made here; the next call makes others."""
+        """Close both clients if they were made here. The next use makes others."""
         self.close()
         client = self._made.pop("async", None)
         if client is not None:
@@ -148,9 +149,9 @@ def mask_key(connection: Connection) -> None:
 
 
 def with_persona(settings: PromptSettings | None, system: str) -> PromptSettings | None:
-    """Return `settings` with `system`, the text of system messages, joined to the caller's own persona.
+    """Return `settings` with `system`, the text of system messages, added to the persona that they set.
 
-    The two together replace the agent's persona for the prompt. '' leaves the settings as they are.
+    The two together replace the agent's persona for the prompt. An empty `system` changes nothing.
     """
     if not system:
         return settings
@@ -160,7 +161,7 @@ def with_persona(settings: PromptSettings | None, system: str) -> PromptSettings
 
 
 def _options(connection: Connection, adapter: str, project_id: int | str | None) -> ClientOptions:
-    """Return the complete options: what was passed, else the ready-made ones, else the environment."""
+    """Return the complete options, from what was passed, a ready-made client and the environment."""
     given = connection.get("client_options")
     pair = (connection.get("client"), connection.get("async_client"))
     ready = [client.options for client in pair if client is not None]

@@ -2,10 +2,10 @@
 
 A conversation on the server is a line, not a tree: whatever is sent lands at its end. Two histories that
 share a beginning (a regenerated answer, a batch on one prefix, time travel) must not both continue it. The
-first claim wins; whoever comes second starts a new conversation. The registry lives in one process and knows
-nothing of what happened before it began or in another: a claim it cannot judge is "unknown", and the server
-must be asked. Several processes that take turns on one conversation set `verify_tip="remote"`. That is no
-lock: asking and sending are two requests; two processes at the very same moment may both be told to go on.
+first claim wins, and whoever comes second starts a new conversation. The registry lives in one process and
+knows nothing of other processes or of earlier ones. A claim that it cannot judge is "unknown", and the server
+must be asked. Processes that take turns on one conversation always ask; that is no lock, because asking and
+sending are two requests, and two processes may both be told to go on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Verdict = Literal["granted", "refused", "unknown"]
 
 @dataclass(frozen=True)
 class SessionKey:
-    """One conversation, wherever it lives."""
+    """A conversation of an agent, on one of several possible servers."""
 
     service: str
     project_id: int
@@ -39,10 +39,10 @@ class SessionKey:
 
 @dataclass(frozen=True)
 class Tip:
-    """The newest prompt known of a conversation; `taken` once something has been sent after it.
+    """The newest known prompt of a conversation. `taken` is True once something has been sent after it.
 
-    `prompt_id` None: something has been sent, and nothing else is known. `seen` is whether this process saw
-    the prompt at the end of the conversation, and is not only told so by a history.
+    `prompt_id` is None when something has been sent and nothing else is known. `seen` is whether this process
+    has itself seen the prompt at the end of the conversation, rather than learned of it from a history.
     """
 
     prompt_id: int | None
@@ -51,9 +51,10 @@ class Tip:
 
 
 class ClaimRegistry:
-    """The newest prompt of each conversation and whether it has been continued; bounded, oldest use out.
+    """The newest prompt of each conversation, and whether it has been continued.
 
-    Prompt ids grow within a conversation, so a higher one is newer. Safe from many threads, and after a fork.
+    The registry keeps the `sessions` that were used last. Prompt ids grow within a conversation, so a higher
+    one is newer. Many threads may use it, also after a fork.
     """
 
     def __init__(self, sessions: int = SESSIONS) -> None:
@@ -64,11 +65,11 @@ class ClaimRegistry:
             os.register_at_fork(after_in_child=self._renew_lock)
 
     def claim(self, key: SessionKey, prompt_id: int) -> Verdict:
-        """Claim to continue after `prompt_id`.
+        """Claim the right to continue after `prompt_id`.
 
-        "granted": nothing has been sent after it. "refused": something has, or is on its way. "unknown": the
-        claim is the caller's, no other gets it, but this process never saw `prompt_id` at the end of the
-        conversation; only the server knows whether it still is.
+        "granted": nothing has been sent after it. "refused": something has been, or is being. "unknown": the
+        claim is granted, but this process has never seen `prompt_id` at the end of the conversation, and only
+        the server knows whether it is there.
         """
         with self._lock:
             tip = self._tips.get(key)
@@ -81,15 +82,15 @@ class ClaimRegistry:
             return "granted"
 
     def take(self, key: SessionKey) -> None:
-        """Note that something is being sent to the conversation, whatever its newest prompt is."""
+        """Record that something is being sent to the conversation, whatever its newest prompt is."""
         with self._lock:
             tip = self._tips.get(key, Tip(None, taken=True))
             self._put(key, replace(tip, taken=True))
 
     def release(self, key: SessionKey, prompt_id: int | None) -> None:
-        """Give a claim back: what was to follow `prompt_id` provably never reached the conversation.
+        """Give a claim back, because what was to follow `prompt_id` provably never reached the conversation.
 
-        With None, give back what `take` noted of a conversation of which nothing was known.
+        None gives back a `take` of a conversation of which nothing was known.
         """
         with self._lock:
             tip = self._tips.get(key)
@@ -101,7 +102,7 @@ class ClaimRegistry:
                 del self._tips[key]
 
     def advance(self, key: SessionKey, prompt_id: int) -> None:
-        """Note that `prompt_id` stands at the end: the conversation now continues from there."""
+        """Record that `prompt_id` is now at the end of the conversation."""
         with self._lock:
             tip = self._tips.get(key)
             if tip is None or tip.prompt_id is None or prompt_id > tip.prompt_id:

@@ -1,4 +1,4 @@
-"""Carrying a plan out: who may continue a conversation, when to fork, and where the answer stands."""
+"""Carrying out a plan: claim the place, fork if it is taken, and note where the answer stands."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ VerifyTip = Literal["remote", "never"]
 
 
 class Delivery:
-    """One prompt on its way, by a plan. Both colours of client use it alike:
+    """One prompt, sent as planned. Both clients use it in the same way:
 
         while not delivery.done:
             with delivery:
-                if delivery.session_to_verify: ...  # list its newest message, and tell `newest_is`
+                if delivery.session_to_verify: ...  # list its newest message, and pass that to `newest_is`
                 delivery.finish(client.ask(delivery.prompt, **delivery.request))
 
-    A conversation that turns out to be gone from the server is forked, and the loop goes round once more.
-    Other errors leave the `with` block as they are.
+    If the conversation is gone from the server, the plan forks and the loop runs once more. Other errors
+    leave the `with` block unchanged.
 
-    `request` is what goes with the prompt whatever the plan; it names the agent. `verify_tip` is when to ask
-    the server whether a conversation still stands where the history does: None, when this process cannot
-    know; "remote", always; "never". `keep_place=False` is for answers that will be cached: their note must
-    not say where they stand. Raises `ConfigurationError` for a mismatch under `on_mismatch="error"`.
+    `request` are the keywords that go with the prompt in any case; `project_id` is one of them. `verify_tip`
+    says when to ask the server whether the conversation still ends where the history does: None, when this
+    process cannot know; "remote", always; "never". `keep_place=False` is for answers that will be cached,
+    whose note must not name a place. Raises `ConfigurationError` for a mismatch if `on_mismatch` is "error".
     """
 
     message: Message
@@ -85,18 +85,18 @@ class Delivery:
 
     @property
     def session_to_verify(self) -> str | None:
-        """The conversation of which to ask the server whether it has moved on; None when there is no need."""
+        """The conversation whose newest message the server must be asked for; None if there is no need."""
         return self._plan.session_id if self._continues and self._verifies else None
 
     def newest_is(self, newest: Message | None) -> None:
-        """Take the server's word on the newest message of the conversation; fork if it is another."""
+        """Compare the server's newest message with the history's, and fork if they differ."""
         if newest is None or newest.prompt_id != self._plan.parent_id:
             if newest is not None and newest.prompt_id is not None:
                 CLAIMS.advance(self._key, newest.prompt_id)
             self._fork("the conversation on the server has moved on")
 
     def finish(self, message: Message) -> None:
-        """Take the complete answer: whoever has it may continue from it."""
+        """Take the complete answer. From now on the conversation may be continued after it."""
         self.done = True
         self.message = message
         if message.prompt_id is not None:
@@ -116,7 +116,7 @@ class Delivery:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if not isinstance(error, CustomGPTError):
-            return False  # also when the caller left: the claim stays, for the prompt may have been answered
+            return False  # if the caller left, the claim stays: the prompt may have been answered
         if (self._continues or self._plan.mode == "pinned") and _never_arrived(error):
             CLAIMS.release(self._key, self._plan.parent_id)
         if self._continues and isinstance(error, NotFound):
@@ -143,9 +143,9 @@ class Delivery:
         if self._on_mismatch == "error":
             raise ConfigurationError(
                 f"The conversation cannot be continued: {reason}. "
-                'With on_mismatch="fork" (the default) a new conversation would be told the earlier turns.'
+                'on_mismatch="fork" (the default) replays the earlier turns in a new conversation.'
             )
-        logger.debug("A new conversation is told the earlier turns: %s.", reason)
+        logger.debug("A new conversation replays the earlier turns: %s.", reason)
 
 
 def _never_arrived(error: CustomGPTError) -> bool:

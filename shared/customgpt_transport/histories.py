@@ -1,9 +1,9 @@
-"""From a history to the next prompt: what the server's conversation already holds, and what it lacks.
+"""From a history to the next prompt: what the conversation on the server holds already, and what it lacks.
 
-A framework hands over the whole history with every call; the server keeps its own and takes one prompt at a
-time. Each answer of ours carries a note that says where it stands on the server, with digests of what the
-server held at that point. If the history still says the same, only the new text is sent; if not, a new
-conversation is started and told the earlier turns. Nothing here does I/O or keeps state.
+A framework passes the whole history with every call, while the server keeps its own and takes one prompt at a
+time. So each of our answers carries a note that says where it stands on the server, with digests of what the
+server held then. If the history still says the same, only the new text is sent. Otherwise a new conversation
+is started, and the earlier turns are replayed in it. Nothing here does I/O or keeps state.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 NOTE_KEY = "customgpt"
-"""Under which a message of a framework keeps its note."""
+"""The key under which a framework's message keeps its note."""
 
 VERSION = 1
 TRAIL_TURNS = 64
@@ -46,11 +46,11 @@ SystemMessagePolicy = Literal["persona", "prepend", "ignore", "error"]
 
 @dataclass(frozen=True)
 class Place:
-    """Where an answer of ours stands on the server, and what the server held there.
+    """Where one of our answers stands on the server, and what the server held then.
 
-    `prompt_digest` covers what was said since the answer before it. `base_digest` is the trail of what was
-    replayed when its conversation began in the middle of a history. `answer_digest` covers the whole answer,
-    also what came after a stop sequence: the user never saw that, and the server holds it all the same.
+    `prompt_digest` covers the turns since the answer before it. `base_digest` is the trail of the turns that
+    were replayed when the conversation began. `answer_digest` covers the whole answer, also what came after a
+    stop sequence: the user did not see that, but the server holds it.
     """
 
     key: SessionKey
@@ -66,10 +66,10 @@ class Place:
 class Plan:
     """What to send, and where.
 
-    `session_id` None means a new conversation. `parent_id` is the prompt that this one follows. `system` is
-    the text to send as the persona. `mismatch` says why an answer of ours in the history cannot be continued;
-    '' when it can, or there is none. `otherwise` is the same question for a new conversation, in case the
-    server's turns out not to stand where the history does.
+    A `session_id` of None means a new conversation. `parent_id` is the prompt that this one follows. `system`
+    is the text to send as the persona. `mismatch` says why our newest answer in the history cannot be
+    continued; '' when it can, or there is none. `otherwise` is the plan for a new conversation, in case the
+    one on the server turns out to have moved on.
     """
 
     mode: Mode
@@ -128,7 +128,7 @@ def system_text(turns: Iterable[HistoryTurn]) -> str:
 
 
 def read_place(note: object) -> Place | None:
-    """Return where the answer with this note stands; None without one, or if it is unknown or damaged."""
+    """Return the place that a note describes; None for no note, a damaged one, or an unknown version."""
     if not isinstance(note, Mapping) or note.get("v") != VERSION:
         return None
     try:
@@ -173,8 +173,8 @@ def make_plan(
 ) -> Plan:
     """Return what to send for a history that ends in the question.
 
-    `session_id` pins the conversation; `stateless` always begins a new one. `max_history_chars` bounds what a
-    conversation is told of earlier turns. Raises `ConfigurationError` when the history does not end in a
+    `session_id` pins the conversation; `stateless` always begins a new one. At most `max_history_chars`
+    characters of earlier turns are replayed. Raises `ConfigurationError` when the history does not end in a
     human message with text, and for a system message under the policy "error".
     """
     system = system_text(turns)
@@ -233,7 +233,7 @@ def _joined(turns: Iterable[HistoryTurn]) -> str:
 def _trail(turns: Sequence[HistoryTurn]) -> list[str]:
     """Return a fingerprint of each of the newest turns, after one of all older ones if there are over 64.
 
-    The trail of the last turns alone is its end, so what is left of a trimmed history is still recognised.
+    The trail of a trimmed history is the end of the whole trail, so the history is still recognised.
     """
     older, newest = turns[:-TRAIL_TURNS], turns[-TRAIL_TURNS:]
     return [*([digest(older)] if older else []), *(digest([turn])[:8] for turn in newest)]
@@ -250,7 +250,7 @@ def _split_trailing(
 
 
 def _places(turns: Sequence[HistoryTurn]) -> Iterator[tuple[int, Place]]:
-    """Yield our answers, newest first: position and place."""
+    """Yield the position and place of each of our answers, newest first."""
     for position in range(len(turns) - 1, -1, -1):
         place = read_place(turns[position].note)
         if place is not None:
@@ -258,15 +258,15 @@ def _places(turns: Sequence[HistoryTurn]) -> Iterator[tuple[int, Place]]:
 
 
 def _still_true(turns: Sequence[HistoryTurn], position: int, place: Place) -> bool:
-    """Return whether all up to the answer at `position` is what its conversation holds.
+    """Return whether the turns up to the answer at `position` are what its conversation holds.
 
-    The history may begin anywhere in it: its beginning may have been trimmed.
+    The history may begin anywhere in the conversation, because its beginning may have been trimmed.
     """
     while digest_text(turns[position].text) == place.answer_digest:
         before = turns[:position]
         if not before:
             return True
-        if place.mode == "pinned":  # the caller chose the conversation: no checks further back
+        if place.mode == "pinned":  # the caller chose the conversation: no check further back
             return digest(_split_trailing(before)[1]) == place.prompt_digest
         if place.parent_id is None:
             base, trailing = _split_trailing(before)

@@ -1,9 +1,9 @@
-"""Messages of any framework as turns of a conversation, and turns written into one prompt.
+"""A framework's messages as turns of a history, and such turns replayed in one prompt.
 
 The API takes no message history: a conversation lives on the server and cannot be edited or branched. A chat
-that continues from turns which the server does not hold therefore starts a new conversation and replays them,
-delimited, in front of the question. Both adapters read and replay through this module, so that the same
-history gives the same prompt whichever framework it came from.
+that continues from turns which the server does not hold therefore starts a new conversation, and replays the
+turns, delimited, before the question. Both adapters use this module, so that the same history gives the same
+prompt in every framework.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ __all__ = [
 ]
 
 MAX_TRANSCRIPT_CHARACTERS = 24_000
-"""How much of the past is replayed at most; the service documents no limit for a prompt."""
+"""How much is replayed at most. The service documents no limit for a prompt."""
 
 TEXT_PARTS = ("text", "text-plain")
 """The kinds of a message's parts that are text."""
 
 Role = Literal["system", "human", "ai", "other"]
-"""Who speaks; "other" is everybody else, tools for example. Digests cover these words: never rename them."""
+"""Who speaks. "other" is everybody else, for example a tool. Digests cover these words: never rename them."""
 
 _ROLES: Mapping[str, Role] = {
     "system": "system",
@@ -40,7 +40,7 @@ _ROLES: Mapping[str, Role] = {
     "ai": "ai",
 }
 _SPEAKERS: Mapping[Role, str] = {"system": "System", "human": "User", "ai": "Assistant"}
-# Thoughts are nobody else's business, and calls are given apart from the parts.
+# Reasoning stays with its model, and calls are passed apart from the parts.
 _SILENT_PARTS = (
     "reasoning", "thinking", "redacted_thinking", "tool_use", "tool_call", "tool_call_chunk", "function_call",
 )  # fmt: skip
@@ -54,9 +54,9 @@ _HAND_OVER = "Continue it by answering this message:"
 
 @dataclass(frozen=True, slots=True)
 class HistoryTurn:
-    """One message of a history, as text. `speaker` is shown in transcripts, for example "User".
+    """One message of a history, as text. Transcripts show the `speaker`, for example "User".
 
-    `note` is what an answer of ours says about its place on the server (`customgpt_transport.histories`).
+    The `note` of one of our answers says where it stands on the server (`customgpt_transport.histories`).
     """
 
     speaker: str
@@ -75,10 +75,9 @@ def read_turn(
 ) -> HistoryTurn:
     """Return a framework's message as a turn.
 
-    `role` is the framework's word, such as "user" or "tool"; `name` tells several speakers of a role apart.
-    `parts` are the message's parts, each its kind and its text: text is joined, reasoning and tool calls are
-    left out, anything else stands as `[image]` and the like. `calls` are the tools that the message calls,
-    each with its arguments.
+    `role` is the framework's word, such as "user" or "tool"; `name` distinguishes speakers of one role.
+    `parts` are pairs of kind and text. Text is joined, reasoning and tool calls are left out, and any other
+    part becomes `[image]` and the like. `calls` are pairs of a tool's name and its arguments.
     """
     parts = list(parts)
     said = "".join(text for kind, text in parts if kind in TEXT_PARTS)

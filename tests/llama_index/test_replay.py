@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from customgpt_transport.errors import ServerError, StreamInterrupted
-from llama_index_customgpt._readers import AsyncReader, Reader
+from llama_index_customgpt._readers import AsyncReplayGenerator, ReplayGenerator
 from llama_index_customgpt._replay import AsyncPump, Pump
 
 
@@ -111,7 +111,7 @@ class TestPump:
     def test_reading_from_inside_the_source_is_refused_and_breaks_nothing(self):
         def source():
             yield ""
-            with pytest.raises(RuntimeError, match="being read already"):
+            with pytest.raises(RuntimeError, match="already being read"):
                 pump.drain()
             yield TEXT
 
@@ -129,23 +129,23 @@ class TestPump:
 
 class TestReader:
     def test_next_then_for_goes_on_where_next_was(self):
-        reader = Reader(Pump(Script(*ANSWER).sync()))
+        reader = ReplayGenerator(Pump(Script(*ANSWER).sync()))
         assert next(reader) == "Within"
         assert list(reader) == [" 30", " days."]
 
     def test_loops_begin_at_the_beginning(self):
-        reader = Reader(Pump(Script(*ANSWER).sync()))
+        reader = ReplayGenerator(Pump(Script(*ANSWER).sync()))
         assert "".join(reader) == "".join(reader) == TEXT
 
     def test_a_consumer_that_took_all_by_next_leaves_all_to_the_others(self):
-        reader = Reader(Pump(Script(*ANSWER).sync()))
+        reader = ReplayGenerator(Pump(Script(*ANSWER).sync()))
         while next(reader, None) is not None:
             pass
         assert "".join(reader) == TEXT
 
     def test_it_has_the_whole_protocol_of_a_generator(self):
         script = Script(*ANSWER)
-        reader = Reader(Pump(script.sync()))
+        reader = ReplayGenerator(Pump(script.sync()))
         assert reader.send(None) == "Within"
         assert {reader: 1}[reader] == 1
         with pytest.raises(KeyError):
@@ -215,7 +215,7 @@ class TestAsyncPump:
 
     async def test_it_has_the_whole_protocol_of_an_async_generator(self):
         script = Script(*ANSWER)
-        reader = AsyncReader(AsyncPump(script.asynchronous()))
+        reader = AsyncReplayGenerator(AsyncPump(script.asynchronous()))
         assert await reader.__anext__() == "Within"
         assert await reader.asend(None) == " 30"
         assert {reader: 1}[reader] == 1
@@ -226,7 +226,7 @@ class TestAsyncPump:
         assert [piece async for piece in reader] == ["Within", " 30"]
 
     async def test_a_loop_that_was_left_can_be_begun_again(self):
-        reader = AsyncReader(AsyncPump(Script(*ANSWER).asynchronous()))
+        reader = AsyncReplayGenerator(AsyncPump(Script(*ANSWER).asynchronous()))
         async for _ in reader:
             break
         assert "".join([piece async for piece in reader]) == TEXT
