@@ -1,4 +1,4 @@
-"""An answer as it arrives: bytes in, deltas and the finish out. No I/O, no clock.
+"""An answer while it arrives: bytes in, deltas and the finish out. No I/O, no clock.
 
 Only `finish` completes an answer; the end of the bytes proves nothing.
 """
@@ -26,11 +26,11 @@ _KNOWN = frozenset({"start", "progress", "finish", "error"})
 
 
 class Answer:
-    """The answer to one prompt in the making.
+    """The answer to one prompt, assembled from its stream.
 
-    `feed` what was read, then look at `failure`: an event that ends the answer badly is kept there, so that
+    `feed` what was read, then check `failure`: an event that ends the answer badly is kept there, so that
     the events before it are handed out first. `finished` is set by the finish event; what follows is ignored.
-    `events` counts those of any kind. `secret` is taken out of what errors quote.
+    `events` counts events of any kind. `secret` is removed from what errors quote.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class Answer:
         return self._message
 
     def feed(self, chunk: bytes) -> list[MessageEvent]:
-        """Take the next bytes; give the deltas (never empty ones) and the finish that they complete."""
+        """Take the next bytes; return the deltas (never empty ones) and the finish that they complete."""
         try:
             events = self._decoder.feed(chunk)
         except ProtocolError as error:
@@ -103,7 +103,7 @@ class Answer:
             return []
         try:
             left = self._decoder.close()
-        except ProtocolError as error:  # too big, and found out behind events of the same chunk
+        except ProtocolError as error:  # too big, found after other events of the same chunk
             self._fail(error)
             return []
         given: list[MessageEvent] = []
@@ -121,7 +121,7 @@ class Answer:
         return given
 
     def complete(self, message: Message) -> list[MessageEvent]:
-        """Take a whole message instead of (the rest of) the stream; give what was not shown yet.
+        """Take a whole message instead of (the rest of) the stream; return what was not shown yet.
 
         Raises `StreamInterrupted` when its answer does not begin with what was shown, white space at the end
         of both aside: the vendor's stored answers differ from the streamed ones by that.
@@ -151,7 +151,7 @@ class Answer:
         return [AnswerDelta(rest), self.finished] if rest else [self.finished]
 
     def interrupted(self, why: str) -> StreamInterrupted:
-        """Give the error for an answer that broke off, with what is known of it."""
+        """Return the error for an answer that broke off, with what is known of it."""
         text = self.text
         return StreamInterrupted(
             f"{why} {len(text)} characters had arrived (error.partial_answer). It may have been billed: look "
@@ -169,7 +169,7 @@ class Answer:
         self.events += len(events)
         for event in events:
             data = event[1]
-            try:  # the one event that comes by the thousand
+            try:  # the fast path for the event that comes by the thousand
                 payload, end = scan(data, 0)
                 if payload["status"] == "progress" and end == len(data):
                     text = payload["message"]
@@ -186,7 +186,7 @@ class Answer:
         return given
 
     def _take_other(self, event: ServerSentEvent, given: list[MessageEvent]) -> None:
-        """Take any event in any form: an unknown status is nothing to us, a broken event that may be is."""
+        """Take any event. An unknown status is skipped; a broken event that might carry text fails."""
         name = event.event
         try:
             payload = json.loads(event.data)
@@ -285,7 +285,7 @@ def _is_finish(event: ServerSentEvent) -> bool:
 
 
 def looks_like(first_bytes: bytes) -> str:
-    """Give what a 2xx body is by its first bytes: "json", "html", "events", or "" while nothing tells yet.
+    """Return what a 2xx body is, by its first bytes: "json", "html", "events", or "" while undecided.
 
     Servers and proxies label bodies wrongly; the first character does not lie.
     """

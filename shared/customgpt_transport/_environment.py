@@ -1,4 +1,4 @@
-"""What the environment says: the only place that reads it. Base URL, proxies and certificates."""
+"""The environment variables, read here only: base URL, key, proxies and certificates."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _API = "/api/v1"
 
 
 def variable(name: str) -> str | None:
-    """Give an environment variable without white space around it; None when unset or blank."""
+    """Return an environment variable, stripped of white space; None when unset or blank."""
     return (os.environ.get(name) or "").strip() or None
 
 
 def api_url(given: str, *, allow_http: bool) -> str:
-    """Give the base URL that paths are appended to: with `/api/v1`, without a slash at the end.
+    """Return the base URL that paths are appended to: with `/api/v1`, without a slash at the end.
 
     Raises `ConfigurationError` when it is no absolute http(s) address, has credentials, a query or a
-    fragment, or would send the key in clear to another machine.
+    fragment, or would send the key unencrypted to another machine.
     """
     text = given.strip()
     try:
@@ -43,7 +43,7 @@ def api_url(given: str, *, allow_http: bool) -> str:
         raise ConfigurationError(f"base_url {text!r:.200} must not have a query, fragment or white space.")
     if parts.scheme == "http" and not allow_http and not is_loopback(host):
         raise ConfigurationError(
-            f"base_url {text!r:.200} would send the API key in clear. Use https://, "
+            f"base_url {text!r:.200} would send the API key unencrypted. Use https://, "
             "or say ClientOptions(allow_http=True) if that network is yours."
         )
     path = parts.path.rstrip("/")
@@ -56,7 +56,7 @@ def api_url(given: str, *, allow_http: bool) -> str:
 
 
 def _check_host(host: str) -> None:
-    """Raise `ConfigurationError` for a host that no resolver takes; each HTTP library has its own words."""
+    """Raise `ConfigurationError` for a host that no resolver accepts; the HTTP libraries differ in theirs."""
     if host.isascii():
         labels = host.removesuffix(".").split(".")
         fits = all(0 < len(label) < 64 for label in labels)
@@ -75,7 +75,7 @@ def _check_host(host: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` can only be this machine."""
+    """Return whether `host` can only be this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -85,19 +85,19 @@ def is_loopback(host: str) -> bool:
 
 
 def origin(url: str) -> str:
-    """Give scheme, host and port of a URL, the same for equal origins."""
+    """Return scheme, host and port of a URL, spelled the same for equal origins."""
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
 def proxy_for(base_url: str) -> str | None:
-    """Give the proxy that the environment names for `base_url`, or None (none, or `NO_PROXY` excepts it)."""
+    """Return the environment's proxy for `base_url`; None without one, or where `NO_PROXY` exempts it."""
     parts = urlsplit(base_url)
     found = _proxy(parts.scheme)
     if not found:
         return None
-    from urllib.request import proxy_bypass  # loads ssl: not before there is a proxy
+    from urllib.request import proxy_bypass  # imported late, because it loads ssl
 
     if proxy_bypass(parts.netloc.rpartition("@")[2]):
         return None
@@ -105,11 +105,11 @@ def proxy_for(base_url: str) -> str | None:
 
 
 def _proxy(scheme: str) -> str | None:
-    """Give the proxy for a scheme as `urllib.request.getproxies` does, which walks the whole environment."""
+    """Return the proxy for a scheme, like `urllib.request.getproxies`, which walks the whole environment."""
     if sys.platform in ("darwin", "win32"):
         from urllib.request import getproxies
 
-        proxies = getproxies()  # the system's settings, too
+        proxies = getproxies()  # includes the system's settings
         return proxies.get(scheme) or proxies.get("all")
     for name in (f"{scheme}_proxy", "all_proxy"):
         if (found := os.environ.get(name)) is None and (
@@ -122,7 +122,7 @@ def _proxy(scheme: str) -> str | None:
 
 
 def certificates() -> str | None:
-    """Give the file or folder of CA certificates that the environment names, or None."""
+    """Return the file or folder of CA certificates that the environment names, or None."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         if path := variable(name):
             return path

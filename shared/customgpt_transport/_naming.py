@@ -1,4 +1,4 @@
-"""What happened on the wire, in words that are the same in both clients."""
+"""The errors for what happens on the wire, worded the same in both clients."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _CLOCKS = {
 }
 
 
-_PASSWORD = re.compile(r"://[^/?#\s]+@")  # a proxy's, in what a library says of it
+_PASSWORD = re.compile(r"://[^/?#\s]+@")  # of a proxy, in a library's message
 
 
 def could_not_connect(options: ClientOptions, detail: object) -> ConnectionFailed:
-    """Nothing was sent."""
+    """Return the error for a connection that could not be made: nothing was sent."""
     return ConnectionFailed(
         f"Could not connect to {options.base_url}: {_short(detail)}. Nothing was sent. "
         "Check base_url, the network and the proxy."
@@ -34,7 +34,7 @@ def could_not_connect(options: ClientOptions, detail: object) -> ConnectionFaile
 
 
 def certificate_refused(options: ClientOptions, detail: object) -> CertificateRefused:
-    """Nothing was sent, and it is no use to try again."""
+    """Return the error for a refused certificate: nothing was sent, and retrying will not help."""
     return CertificateRefused(
         f"The certificate of {options.base_url} was refused: {_short(detail)}. Nothing was sent. "
         "If a proxy of yours signs it, name its CA file with ClientOptions(verify=...) or REQUESTS_CA_BUNDLE."
@@ -42,7 +42,7 @@ def certificate_refused(options: ClientOptions, detail: object) -> CertificateRe
 
 
 def dropped(detail: object) -> ConnectionLost:
-    """Sent, and no complete answer."""
+    """Return the error for a connection lost after sending, without a complete answer."""
     return ConnectionLost(
         f"The connection was lost before the answer was complete: {_short(detail)}. "
         "The service may have done what was asked: look before you repeat it."
@@ -50,7 +50,7 @@ def dropped(detail: object) -> ConnectionLost:
 
 
 def silent(clock: str, seconds: float) -> RequestTimeout:
-    """A clock ran out; `clock` is one of connect, first_byte, idle, events."""
+    """Return the error for a clock that ran out: connect, first_byte, idle or events."""
     words, option = _CLOCKS[clock]
     sent = clock != "connect"
     rest = (
@@ -62,7 +62,7 @@ def silent(clock: str, seconds: float) -> RequestTimeout:
 
 
 def session_busy(seconds: float, session_id: str) -> RequestTimeout:
-    """The conversation's turn did not come."""
+    """Return the error for a wait for another prompt in the same conversation."""
     return RequestTimeout(
         f"The conversation was still busy with another prompt of this process after {seconds:g} s "
         "(ClientOptions.session_wait). Nothing was sent: ask again, or use another session_id.",
@@ -73,7 +73,7 @@ def session_busy(seconds: float, session_id: str) -> RequestTimeout:
 
 
 def slots_busy(options: ClientOptions, session_id: str) -> RequestTimeout:
-    """No other prompt of this process ended."""
+    """Return the error for a wait for one of `max_concurrent_prompts`."""
     return RequestTimeout(
         f"All max_concurrent_prompts={options.max_concurrent_prompts} were still under way after "
         f"{options.session_wait:g} s (ClientOptions.session_wait). Nothing was sent: ask again later.",
@@ -84,7 +84,7 @@ def slots_busy(options: ClientOptions, session_id: str) -> RequestTimeout:
 
 
 def garbled(detail: object) -> ProtocolError:
-    """Bytes came that are not HTTP, or a body that cannot be decoded."""
+    """Return the error for bytes that are not HTTP, or a body that cannot be decoded."""
     return ProtocolError(
         f"What came back is not a valid HTTP answer: {_short(detail)}. "
         "Check that base_url is the API's address."
@@ -92,7 +92,7 @@ def garbled(detail: object) -> ProtocolError:
 
 
 def unfit_address(detail: object) -> ConfigurationError:
-    """The HTTP library cannot read an address that our own checks let pass."""
+    """Return the error for an address that the HTTP library refuses though our checks let it pass."""
     return ConfigurationError(f"The address cannot be used: {_short(detail)}. Correct base_url or proxy.")
 
 

@@ -1,4 +1,4 @@
-"""What is told about each request: debug lines and the caller's hooks. Never a key, and no prompt unasked."""
+"""Debug logging and the caller's hooks. Never the key, and never a prompt unless asked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PYTHON = platform.python_version()
 
 
 def user_agent(options: ClientOptions, library: str) -> str:
-    """Give the User-Agent: this package, Python, the HTTP library, and the adapter where there is one."""
+    """Return the User-Agent: this package, Python, the HTTP library, and the adapter where there is one."""
     words = [f"customgpt-adapters/{__version__}", f"python/{_PYTHON}", library]
     if options.adapter:
         words.append("".join(c for c in options.adapter if c.isascii() and c.isprintable()))
@@ -27,7 +27,7 @@ def user_agent(options: ClientOptions, library: str) -> str:
 
 
 def began(options: ClientOptions, send: Send) -> None:
-    """One attempt is about to be sent."""
+    """Report that an attempt is about to be sent."""
     request = send.request
     if options.log_prompts and request.kind == "prompt" and isinstance(request.json, dict):
         logger.debug("%s %s prompt=%r", request.method, request.template, request.json.get("prompt"))
@@ -43,7 +43,7 @@ def ended(
     status: int | None = None,
     error: CustomGPTError | None = None,
 ) -> None:
-    """One attempt was answered, or failed."""
+    """Report that an attempt was answered, or failed."""
     request, seconds = send.request, options.clock() - began_at
     if logger.isEnabledFor(logging.DEBUG):
         outcome = status if error is None else type(error).__name__
@@ -61,7 +61,7 @@ def ended(
 
 
 def retrying(options: ClientOptions, info: RetryInfo) -> None:
-    """The next attempt comes after a pause."""
+    """Report that the next attempt comes after a pause."""
     logger.debug(
         "%s %s failed (%s), attempt %d; again in %.3f s",
         info.method,
@@ -77,5 +77,5 @@ def retrying(options: ClientOptions, info: RetryInfo) -> None:
 def _call(hook: Callable[[Any], object], info: object) -> None:
     try:
         hook(info)
-    except Exception as error:  # a hook counts; it must not cost the answer
+    except Exception as error:  # a hook only observes: it must not cost the answer
         logger.warning("A hook of ClientOptions raised %s; it is ignored.", type(error).__name__)

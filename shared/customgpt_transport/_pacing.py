@@ -1,7 +1,7 @@
-"""What the service said about its limits, shared by all clients of one key in this process.
+"""Rate limits as the service reports them, shared by all clients of one key in this process.
 
-A gate is named by the origin and a hash of the key. It shuts when the service says that nothing remains in
-this minute, or answers 429; the prompts of all threads and loops then wait instead of failing one by one.
+There is one gate per origin and (hashed) key. It shuts when the service says that nothing remains in this
+minute, or answers 429. The prompts of all threads and loops then wait instead of failing one by one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ UNNAMED_PAUSE = 1.0
 
 @dataclass(eq=False, slots=True)
 class Slot:
-    """The right of one prompt to be in flight; `granted` is done once it has it."""
+    """The right of one prompt to be in flight; `granted` is done once it may be sent."""
 
     owner: Owner
     most: int | None
@@ -52,15 +52,15 @@ class Gate:
         self._window_began: float | None = None
         self._lowest = 0
         self._limit: int | None = None
-        self._allowance: int | None = None  # what the next window admits, once a limit has shown to be real
+        self._allowance: int | None = None  # what the next window admits, once a limit was seen to be real
         self._flying: list[Slot] = []
         self._waiting: deque[Slot] = deque()
 
     def opening(self, now: float, after: float = 0.0) -> float | None:
-        """Give the moment to wait for before sending, None to send now.
+        """Return the time to wait for before sending; None to send now.
 
-        `after` is a moment already waited for: it does not count again, so that a clock that stands still
-        cannot hold anybody for ever.
+        `after` is a time already waited for. It does not count again, so that a clock that stands still
+        cannot block anybody for ever.
         """
         with self._guard, self._guard.lock:
             if self._opens_at > now and self._opens_at > after:
@@ -69,14 +69,14 @@ class Gate:
                 if now >= self._opens_at + WINDOW:  # that window is long over
                     self._allowance = None
                     return None
-                if self._allowance <= 0:  # those who come too late for this window wait for the next
+                if self._allowance <= 0:  # latecomers wait for the next window
                     self._shut(self._opens_at + WINDOW)
                     return self._opens_at
                 self._allowance -= 1
             return None
 
     def heard(self, response: Response, now: float) -> None:
-        """Take note of the limits that a response names: a 429 when to come again, others what is left."""
+        """Note the limits that a response names: a 429 says when to come back, others what is left."""
         if response.status == 429:
             refusal = api_error(response)
             if isinstance(refusal, RateLimited):
@@ -104,12 +104,12 @@ class Gate:
                 self._opens_at, self._allowance = min(self._opens_at, now), None
 
     def _shut(self, until: float) -> None:
-        """Open no sooner than `until`, and then for no more prompts than the service admits in a window."""
+        """Stay shut until `until`, then admit no more prompts than the service does in a window."""
         self._opens_at = max(self._opens_at, until)
         self._allowance = self._limit
 
     def take(self, most: int | None, *, blocking: bool = False) -> Slot:
-        """Ask for the right to have a prompt in flight, beside at most `most` - 1 others."""
+        """Ask for a slot: the right to have a prompt in flight, beside at most `most` - 1 others."""
         slot = Slot(Owner(), most)
         with self._guard, self._guard.lock:
             if most is None or (len(self._flying) < most and not self._waiting):
@@ -125,7 +125,7 @@ class Gate:
         return slot
 
     def release(self, slot: Slot) -> None:
-        """Give a slot back, or stop waiting for one. Harmless when repeated."""
+        """Give up a slot, or stop waiting for one. Harmless when repeated."""
         with self._guard:
             self._release(slot)
 
@@ -144,7 +144,7 @@ class Gate:
                 one.granted.set_result(None)
 
     def abandon(self, slot: Slot) -> None:
-        """As `release`, from the garbage collector."""
+        """Release a slot from the garbage collector."""
         self._guard.soon(partial(self._release, slot))
 
 
@@ -160,7 +160,7 @@ class Pacing:
         self._gates: dict[tuple[str, bytes], Gate] = {}
 
     def gate(self, options: ClientOptions) -> Gate:
-        """Give the gate of resolved options."""
+        """Return the gate for resolved options."""
         digest = hashlib.sha256((options.api_key or "").encode()).digest()
         key = (origin(options.base_url or ""), digest)
         with self._lock:
@@ -168,7 +168,7 @@ class Pacing:
 
 
 def too_long(wait: float, retry_patience: float) -> RateLimited | None:
-    """Give the error for a wait beyond the caller's patience: nothing is sent then."""
+    """Return the error for a wait beyond the caller's patience: nothing is sent then."""
     if wait <= retry_patience + 0.001:
         return None
     return RateLimited(

@@ -1,10 +1,10 @@
-"""Whether and when to try again: a policy that answers seconds or None, and never sleeps.
+"""Whether and when to retry: a policy that returns seconds or None, and never sleeps.
 
 The rule, for each kind of request (`_wire.http.Kind`):
 
 - Nothing was sent, or the service turned the request away unread (429 throttled, 408, 425, 503 with
-  `Retry-After`): every kind may be sent again. Such an error says so itself, by `resend_safe`.
-- It may have been carried out (5xx, line dropped, timed out after sending): only what is `repeatable`.
+  `Retry-After`): every kind may be sent again. The error says so by `resend_safe`.
+- It may have been carried out (5xx, connection lost, timed out after sending): only `repeatable` requests.
 - Anything else, credits used up included: never.
 """
 
@@ -27,13 +27,13 @@ _TRANSIENT = frozenset({500, 502, 503, 504, *range(520, 530)})
 
 
 def uniform() -> float:
-    """Give a random number from 0 to 1; a function of its own, as the generator's method pickles badly."""
+    """Return a random number from 0 to 1. A function, because the generator's method pickles badly."""
     return random.random()  # noqa: S311 - jitter is no secret
 
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How often a request is tried again, and how long to wait before.
+    """How often to retry a request, and how long to wait before each retry.
 
     The wait is random between 0 and `backoff_base` doubled with each attempt, at most `backoff_cap`
     seconds. A `Retry-After` of up to `patience` seconds is obeyed to the second; a longer one raises the
@@ -47,7 +47,7 @@ class RetryPolicy:
     random: Callable[[], float] = uniform
 
     def delay(self, attempt: int, kind: Kind, error: CustomGPTError) -> float | None:
-        """Give the seconds to wait after attempt number `attempt` (from 1) failed so; None to give up."""
+        """Return the seconds to wait after attempt `attempt` (from 1) failed; None to give up."""
         if attempt > self.max_retries or not self._may_repeat(kind, error):
             return None
         if isinstance(error, APIError) and error.retry_after is not None:

@@ -1,4 +1,4 @@
-"""Text that must not be shown by accident."""
+"""Text that must not be shown by accident, and its removal from what echoes it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from customgpt_transport.errors import ConfigurationError
 
 
 class Secret(str):
-    """A string whose `repr` hides it: what shows locals, dataclasses or dictionaries shows `'***'`.
+    """A string whose `repr` is `'***'`, so that locals, dataclasses and dictionaries never show it.
 
     It stays a `str` and formats as itself, so it can go into a header; never put one into a message.
     """
@@ -17,7 +17,7 @@ class Secret(str):
     __slots__ = ()
 
     def __new__(cls, text: str) -> Secret:
-        """Raises `ConfigurationError` for what is no text: a pydantic SecretStr would become asterisks."""
+        """Raise `ConfigurationError` for what is no `str`: a pydantic SecretStr would become asterisks."""
         if not isinstance(text, str):
             raise ConfigurationError("api_key must be a str; of a SecretStr, pass get_secret_value().")
         return super().__new__(cls, text)
@@ -30,7 +30,7 @@ class Secret(str):
 
 
 def redact(text: str, key: str) -> str:
-    """Give `text` without the key, for what echoes it."""
+    """Return `text` with the key masked."""
     for shown in _spellings(key):
         if shown in text:
             text = text.replace(shown, "***")
@@ -38,14 +38,14 @@ def redact(text: str, key: str) -> str:
 
 
 def redact_bytes(body: bytes, key: str) -> bytes:
-    """As `redact`, for a body as it came."""
+    """Return `body` with the key masked."""
     for shown in _spellings(key):
         body = body.replace(shown.encode(), b"***")
     return body
 
 
 def redact_headers(headers: Iterable[tuple[str, str]], key: str) -> dict[str, str]:
-    """Give headers by their names in lower case, without the key: a `Location` may echo a request."""
+    """Return headers by lower-case name, with the key masked: a `Location` may echo a request."""
     spellings = _spellings(key)
     return {
         name.lower(): redact(value, key) if any(shown in value for shown in spellings) else value

@@ -51,7 +51,7 @@ class SSEDecoder:
         self._too_big = False
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take the next bytes; give the events that they complete, oldest first, often none.
+        """Take the next bytes; return the events that they complete, oldest first, often none.
 
         Raises `ProtocolError` when an event grows beyond `max_event_bytes`; further calls raise it again.
         """
@@ -63,7 +63,7 @@ class SSEDecoder:
         events: list[ServerSentEvent] = []
         most = self._most
         if most is not None and self._block_size + self._fragments_size + len(chunk) <= most:
-            most = None  # nothing can be too big yet, so nothing need be measured
+            most = None  # nothing can be too big yet, so nothing needs measuring
         if b"\r" in chunk:
             self._after_cr = chunk.endswith(b"\r")
             chunk = self._take(_LINE_END.split(chunk), events, most)
@@ -79,7 +79,7 @@ class SSEDecoder:
         return events
 
     def close(self) -> bytes:
-        """Say that the stream ended; give what was left of an event that no blank line completed.
+        """End the stream and return what was left of an event that no blank line completed.
 
         By the standard that event does not count. The layer above may still know better.
         """
@@ -91,7 +91,7 @@ class SSEDecoder:
         return b"\n".join(left)
 
     def _take(self, lines: list[bytes], events: list[ServerSentEvent], most: int | None) -> bytes:
-        """Put whole lines into the block, each blank one ends it; give the start of the unended last line.
+        """Add lines to the block, which a blank one ends; return the start of the unfinished last line.
 
         An event of more than `most` bytes is the last that is looked at.
         """

@@ -88,9 +88,9 @@ class ClaimRegistry:
             self._put(key, replace(tip, taken=True))
 
     def release(self, key: SessionKey, prompt_id: int | None) -> None:
-        """Give a claim back, because what was to follow `prompt_id` provably never reached the conversation.
+        """Give up a claim, because what was to follow `prompt_id` provably never reached the conversation.
 
-        None gives back a `take` of a conversation of which nothing was known.
+        None gives up a `take` of a conversation of which nothing was known.
         """
         with self._lock:
             tip = self._tips.get(key)

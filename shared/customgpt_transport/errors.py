@@ -56,11 +56,11 @@ class CustomGPTError(Exception):
 
 
 class ConfigurationError(CustomGPTError, ValueError):
-    """Something the caller passed, or left out, cannot work; found before any request was made."""
+    """An argument is missing or cannot work; found before any request was made."""
 
 
 class TransportError(CustomGPTError):
-    """No complete answer came. What had arrived by then is on the error."""
+    """No complete answer arrived. What had arrived by then is on the error."""
 
     def __init__(
         self,
@@ -95,11 +95,11 @@ class CertificateRefused(ConnectionFailed):
 
 
 class ConnectionLost(TransportError):
-    """The line dropped after the request was sent: the service may have done (and billed) what was asked."""
+    """The connection was lost after the request was sent: it may have been carried out, and billed."""
 
 
 class RequestTimeout(TransportError):
-    """Nothing came for too long. `sent` tells whether the request had left.
+    """Nothing arrived for too long. `sent` tells whether the request had left.
 
     `clock` names what ran out: "connect" (nothing sent), "first_byte", "idle", "events", "session" (another
     prompt kept the conversation busy; nothing sent), or "ready" (an agent was not ready in time).
@@ -134,7 +134,7 @@ class StreamInterrupted(TransportError):
 class ProtocolError(CustomGPTError):
     """The service answered in a form its API does not document.
 
-    `excerpt` shows how it began, `status` is the HTTP status where that was what was wrong (a redirect).
+    `excerpt` is the beginning of the answer; `status` is the HTTP status where that was wrong (a redirect).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the API gives, as plain typed records: frozen, comparable, picklable.
+"""The API's answers as plain typed records: frozen, comparable, picklable.
 
 Fields that every client needs are attributes; whatever else the service sent is kept in `extra`, untouched.
 """
@@ -45,7 +45,7 @@ class Message:
 
     `citation_ids` are in the order the API listed them, without repeats; empty when the answer used no page.
     `prompt_id` names the message on the server (None only where the service left it out).
-    `recovered` says that the answer was read back from the conversation after the connection had failed;
+    `recovered` tells that the answer was read back from the conversation after the connection had failed;
     `retries` counts the attempts before the one that succeeded.
     """
 
@@ -72,7 +72,7 @@ class AnswerDelta:
 
 @dataclass(frozen=True, slots=True)
 class AnswerFinished:
-    """The answer is complete. Fields as in `Message`, which `stream.message` now gives whole."""
+    """The answer is complete. Fields as in `Message`; `stream.message` is now the whole message."""
 
     prompt_id: int | None
     session_id: str
@@ -115,7 +115,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation of an agent; `session_id` is what every call wants, never the numeric `id`."""
+    """A conversation of an agent. Every call takes its `session_id`, never the numeric `id`."""
 
     session_id: str
     id: int | None = None
@@ -229,7 +229,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class UsageLimits:
-    """What the account may use and has used; None for a count that the service did not send."""
+    """The account's limits and usage; None for a count that the service did not send."""
 
     max_projects: int | None = None
     current_projects: int | None = None
@@ -242,7 +242,7 @@ class UsageLimits:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whose key this is."""
+    """The user behind the key."""
 
     id: int
     name: str | None = None

@@ -1,4 +1,4 @@
-"""How a client is set up: where, as whom, how patiently. Everything here is picklable data."""
+"""A client's options and a prompt's settings. Everything here is picklable data."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ class PromptSettings:
 
 
 def new_uuid() -> str:
-    """Give a random UUID as text."""
+    """Return a random UUID as text."""
     return str(uuid4())
 
 
 @names_keywords
 @dataclass(frozen=True)
 class ClientOptions:
-    """Where, as whom and how patiently; None falls back to the environment when a client takes the options.
+    """How to reach the service, as whom, and how patiently. None falls back to the environment.
 
     Times are seconds of silence, not totals: `connect_timeout` until connected, `first_byte_timeout` until
     the answer's headers, `idle_timeout` between bytes, `event_timeout` between events of a stream (comments
@@ -146,7 +146,7 @@ class ClientOptions:
         return f"ClientOptions({', '.join(shown)})"
 
     def with_timeout(self, seconds: float) -> ClientOptions:
-        """Give options whose first byte, bytes idle and events idle are `seconds`, and connect at most 10.
+        """Return options with first byte, idle and event timeouts of `seconds`, and connect of at most 10.
 
         Raises `ConfigurationError` for what is no number of seconds above 0.
         """
@@ -161,10 +161,10 @@ class ClientOptions:
         )
 
     def resolve(self) -> ClientOptions:
-        """Give complete, checked options, with what is missing taken from the environment. Does no I/O.
+        """Return complete, checked options; what is missing comes from the environment. Does no I/O.
 
         Raises `ConfigurationError`: no key, a key that cannot be a header, an unfit base URL, a project id
-        that is no positive number, a time that is none.
+        that is no positive number, a time that is no number of seconds.
         """
         self._check_numbers()
         base_url = _environment.api_url(
@@ -220,9 +220,9 @@ def with_defaults(
     project_id: int | str | None = None,
     fallback: ClientOptions | None = None,
 ) -> ClientOptions:
-    """Give resolved options: what is given here wins over `options`, these over `fallback`.
+    """Return resolved options: arguments win over `options`, and `options` over `fallback`.
 
-    `fallback` stands in for what `options` leave out of where to go, as whom, and how to get there.
+    `fallback` supplies the key, address, agent, proxy and certificates that `options` leave out.
     Raises `ConfigurationError` as `ClientOptions.resolve` does.
     """
     if not isinstance(options, ClientOptions | None):
@@ -248,7 +248,7 @@ def _number(name: str, value: object) -> float:
 
 
 def project_number(value: object, name: str = "project_id") -> int:
-    """Give an agent's number from an int or a string of digits; raise `ConfigurationError` otherwise."""
+    """Return an agent's number from an int or a string of digits; raise `ConfigurationError` otherwise."""
     if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit() and len(value) < 20:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:

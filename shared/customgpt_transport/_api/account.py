@@ -11,16 +11,16 @@ from customgpt_transport.models import UsageLimits, User
 
 
 class LimitsResource(Resource[Colour]):
-    """What the account may use."""
+    """The account's usage limits."""
 
     @call
     def get(self) -> Flow[UsageLimits]:
-        """Return what the account may use and has used: agents, storage, queries."""
+        """Return the account's limits and usage: agents, storage, queries."""
         return fetch(account.limits(), self._options, account.parse_limits)
 
 
 class UserResource(Resource[Colour]):
-    """Whose key this is."""
+    """The user behind the key."""
 
     @call
     def get(self) -> Flow[User]:

@@ -1,4 +1,4 @@
-"""`client.agents`; in several steps: made from many files, waited for until they can answer."""
+"""`client.agents`: agents, also created from many files, and awaited until they can answer."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class AgentsResource(Resource[Colour]):
     ) -> Flow[Agent]:
         """Create an agent from a sitemap's address, from files, or both, and return it before it is indexed.
 
-        The API takes one file with the call: the others are added as sources after it, and so are all of
-        them when there is a sitemap. Files are paths or (name, bytes), and stream from disk.
-        `on_progress(bytes_sent, total)` hears of all files together. `file_data_retention` keeps files for
+        The API takes one file with the call. The others are added as sources after it, and so are all files
+        when there is a sitemap. Files are paths or (name, bytes), and stream from disk.
+        `on_progress(bytes_sent, total)` counts all files together. `file_data_retention` keeps files for
         previews. Wait with `wait_until_ready(agent.id)`.
 
         Nothing here is sent twice: when an answer is lost, the error says what may exist. Raises
@@ -154,7 +154,7 @@ class AgentsResource(Resource[Colour]):
     ) -> Flow[Agent]:
         """Wait until the agent can answer, which it can once something is indexed, and return it.
 
-        Looks every `poll_every` seconds, and calls `on_progress(stats)` each time. Other pages may still be
+        Checks every `poll_every` seconds, and calls `on_progress(stats)` each time. Other pages may still be
         in progress then: see `stats()`. Raises `RequestTimeout` (clock "ready") after `timeout` seconds, and
         `CustomGPTError` as soon as every page has failed.
         """
@@ -190,7 +190,7 @@ class _ProgressOfAll:
         self._before = 0
 
     def part(self, upload: Upload) -> Progress | None:
-        """Return the listener for the upload that comes next."""
+        """Return the callback for the next upload."""
         tell = self._on_progress
         if tell is None:
             return None

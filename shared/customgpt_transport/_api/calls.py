@@ -38,7 +38,7 @@ Colour = TypeVar("Colour", Blocking, Awaited, AsFlow)
 
 
 class Runner(Generic[Colour]):
-    """What runs flows for its resources, in its own colour."""
+    """Runs flows for its resources, in its own colour."""
 
     options: ClientOptions
     _colour: type[Colour]

@@ -19,7 +19,7 @@ class ConversationsResource(Resource[Colour]):
 
     @call
     def create(self, name: str | None = None, *, project_id: int | None = None) -> Flow[Conversation]:
-        """Open a conversation and return it; its `session_id` is what prompts want."""
+        """Create a conversation and return it. Prompts take its `session_id`."""
         request = conversations.create(self._agent(project_id), name)
         return fetch(request, self._options, conversations.parse_conversation)
 

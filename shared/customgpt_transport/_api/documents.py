@@ -37,11 +37,11 @@ class SourcesResource(Resource[Colour]):
         is_anonymized: bool | None = None,
         on_progress: Progress | None = None,
     ) -> Flow[Source]:
-        """Add a sitemap's address or a file (a path, or (name, bytes)), one of them, and return the source.
+        """Add a sitemap's address or a file (a path, or (name, bytes)) and return the source.
 
-        A file streams from disk, and `on_progress(bytes_sent, total)` hears how far it is, from 0 again when
-        the service was too busy to take it. Never sent twice: when the answer is lost, the error says that
-        the source may exist.
+        A file streams from disk, and `on_progress(bytes_sent, total)` is called as it is sent, from 0 again
+        when the service was too busy to take it. Never sent twice: when the answer is lost, the error says
+        that the source may exist.
         """
         if (sitemap_path is None) == (file is None):
             raise ConfigurationError("give either sitemap_path=... or file=..., one of them and not both")
@@ -103,7 +103,7 @@ class SourcesResource(Resource[Colour]):
 
     @call
     def sync(self, source_id: int, *, project_id: int | None = None) -> Flow[None]:
-        """Have a sitemap read again now. `PermissionDenied` says why not: the plan, too soon, no sitemap."""
+        """Sync a sitemap now. Raises `PermissionDenied` where the plan forbids it, or it is too soon."""
         return fetch(sources.sync(self._agent(project_id), source_id), self._options, parse_done)
 
 
@@ -141,12 +141,12 @@ class PagesResource(Resource[Colour]):
 
     @call
     def reindex(self, page_id: int, *, project_id: int | None = None) -> Flow[None]:
-        """Have a page read again. Never sent twice. `PermissionDenied` when it cannot be refreshed."""
+        """Reindex a page. Never sent twice. Raises `PermissionDenied` when the page cannot be refreshed."""
         return fetch(pages.reindex(self._agent(project_id), page_id), self._options, parse_done)
 
     @call
     def metadata(self, page_id: int, *, project_id: int | None = None) -> Flow[PageMetadata]:
-        """Return what citations of a page show."""
+        """Return the metadata of a page, which its citations show."""
         request = pages.metadata(self._agent(project_id), page_id)
         return fetch(request, self._options, partial(pages.parse_metadata, page_id=page_id))
 
@@ -161,9 +161,10 @@ class PagesResource(Resource[Colour]):
         description: MetadataText = ...,
         image_url: MetadataText = ...,
     ) -> Flow[PageMetadata]:
-        """Change what citations of a page show, and return it. None clears a field; one left out stays.
+        """Change the metadata of a page, which its citations show, and return it.
 
-        `ConfigurationError` for more than 255, 2000, 500 and 2000 characters.
+        None clears a field; one that is left out stays. Raises `ConfigurationError` for more than 255, 2000,
+        500 and 2000 characters.
         """
         fields = {"title": title, "url": url, "description": description, "image": image_url}
         request = pages.update_metadata(self._agent(project_id), page_id, fields)
@@ -173,9 +174,9 @@ class PagesResource(Resource[Colour]):
     def preview(self, page_id: int, *, to: Target, on_progress: Received | None = None) -> Flow[int]:
         """Write the stored file behind a page or citation to `to`, and return the number of its bytes.
 
-        `to` is a path, which holds the whole file or stays what it was, or a file open for bytes.
-        `on_progress(bytes_received, total)` has None for a total that the service does not tell. `NotFound`
-        also when the agent does not retain its files.
+        `to` is a path, which gets the whole file or stays as it was, or a binary file object.
+        `on_progress(bytes_received, total)` gets None for a total that the service does not name. Raises
+        `NotFound` also when the agent does not retain its files.
         """
         sink: Sink = yield Disk(partial(open_target, to, on_progress))
         response = yield from exchange(pages.preview(page_id, sink), self._options)

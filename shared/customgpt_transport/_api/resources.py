@@ -43,12 +43,12 @@ class Api(Runner[Colour]):
 
     @property
     def limits(self) -> LimitsResource[Colour]:
-        """What the account may use."""
+        """The account's usage limits."""
         return LimitsResource(self)
 
     @property
     def user(self) -> UserResource[Colour]:
-        """Whose key this is."""
+        """The user behind the key."""
         return UserResource(self)
 
     @call

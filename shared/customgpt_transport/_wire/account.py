@@ -1,4 +1,4 @@
-"""The account behind the key: what it may use, and whose it is.
+"""The account behind the key: its limits and its user.
 
 Source: vendor OpenAPI 1.0.0 (Limits, User).
 """
@@ -13,22 +13,22 @@ from customgpt_transport.models import UsageLimits, User
 
 
 def limits() -> Request:
-    """Ask for the usage limits; answered with `parse_limits`."""
+    """Ask for the usage limits; the answer is read by `parse_limits`."""
     return request("GET", "/limits/usage")
 
 
 def user() -> Request:
-    """Ask for the user; answered with `parse_user`."""
+    """Ask for the user; the answer is read by `parse_user`."""
     return request("GET", "/user")
 
 
 def update_user(name: str) -> Request:
-    """Change the user's name; answered with `parse_user`."""
+    """Change the user's name; the answer is read by `parse_user`."""
     return request("POST", "/user", body=MultipartBody({"name": name}))
 
 
 def parse_limits(response: Response) -> UsageLimits:
-    """Give the limits; raises `APIError` for a refusal."""
+    """Return the limits; raises `APIError` for a refusal."""
     record = Record(read_data(response), "usage limits")
     return UsageLimits(
         max_projects=record.take("max_projects_num", integer),
@@ -42,7 +42,7 @@ def parse_limits(response: Response) -> UsageLimits:
 
 
 def parse_user(response: Response) -> User:
-    """Give the user; raises `APIError` for a refusal, `ProtocolError` without an id."""
+    """Return the user; raises `APIError` for a refusal, `ProtocolError` without an id."""
     record = Record(read_data(response), "user")
     return User(
         id=record.require("id", integer),

@@ -35,7 +35,7 @@ _AGENT = "/projects/{project_id}"
 def intake(
     *, file_data_retention: bool | None, is_ocr_enabled: bool | None, is_anonymized: bool | None
 ) -> dict[str, FieldValue]:
-    """Give the fields that say how an upload is to be read, under the vendor's (misspelt) names."""
+    """Return the form fields for the options of an upload, under the vendor's (misspelt) names."""
     return {
         "file_data_retension": file_data_retention,
         "is_ocr_enabled": is_ocr_enabled,
@@ -44,7 +44,7 @@ def intake(
 
 
 def checked_name(name: object, what: str = "name") -> str:
-    """Give `name`; raise `ConfigurationError` when it is empty or longer than the API takes."""
+    """Return `name`; raise `ConfigurationError` when it is empty or longer than the API takes."""
     if not isinstance(name, str) or not name.strip():
         raise ConfigurationError(f"{what} must not be empty")
     if len(name) > NAME_CHARACTERS:
@@ -55,7 +55,7 @@ def checked_name(name: object, what: str = "name") -> str:
 
 
 def checked_sitemap(sitemap_path: object) -> str:
-    """Give `sitemap_path`; raise `ConfigurationError` unless it is an http or https address."""
+    """Return `sitemap_path`; raise `ConfigurationError` unless it is an http or https address."""
     if not isinstance(sitemap_path, str) or not sitemap_path.startswith(("http://", "https://")):
         raise ConfigurationError(f"sitemap_path={sitemap_path!r:.200} must be an http or https address")
     return sitemap_path
@@ -69,7 +69,7 @@ def create(
     settings: Mapping[str, FieldValue],
     on_progress: Progress | None = None,
 ) -> Request:
-    """Make a new agent from a sitemap, a file, or neither; answered with `parse_agent`."""
+    """Create an agent from a sitemap, a file, or neither; the answer is read by `parse_agent`."""
     fields = {"project_name": name, "sitemap_path": sitemap_path, **settings}
     uploads = [("file", upload)] if upload is not None else []
     return request(
@@ -78,19 +78,19 @@ def create(
 
 
 def list_page(page: int, *, order: Order, order_by: str, name: str | None) -> Request:
-    """Ask for one page of the agents; answered with `parse_agents`."""
+    """Ask for one page of the agents; the answer is read by `parse_agents`."""
     return list_request("/projects", {}, page, order, orderBy=order_by, name=name)
 
 
 def get(project_id: int) -> Request:
-    """Ask for one agent; answered with `parse_agent`."""
+    """Ask for one agent; the answer is read by `parse_agent`."""
     return request("GET", _AGENT, {"project_id": project_id})
 
 
 def update(
     project_id: int, *, name: str | None, is_shared: bool | None, are_licenses_allowed: bool | None
 ) -> Request:
-    """Change what is not None of an agent; answered with `parse_agent`."""
+    """Change what is not None of an agent; the answer is read by `parse_agent`."""
     if name is None and is_shared is None and are_licenses_allowed is None:
         raise ConfigurationError("nothing to update: give name=... or another field")
     fields: dict[str, FieldValue] = {
@@ -107,17 +107,17 @@ def delete(project_id: int) -> Request:
 
 
 def replicate(project_id: int) -> Request:
-    """Copy an agent; answered with `parse_agent`, the copy."""
+    """Copy an agent; the answer is read by `parse_agent`, the copy."""
     return request("POST", _AGENT + "/replicate", {"project_id": project_id}, kind="create")
 
 
 def stats(project_id: int) -> Request:
-    """Ask for an agent's counts; answered with `parse_stats`."""
+    """Ask for an agent's counts; the answer is read by `parse_stats`."""
     return request("GET", _AGENT + "/stats", {"project_id": project_id})
 
 
 def settings(project_id: int) -> Request:
-    """Ask for an agent's settings; answered with `parse_settings`."""
+    """Ask for an agent's settings; the answer is read by `parse_settings`."""
     return request("GET", _AGENT + "/settings", {"project_id": project_id})
 
 
@@ -148,17 +148,17 @@ def _setting(name: str, value: object) -> Iterator[tuple[str, FieldValue]]:
 
 
 def parse_agent(response: Response) -> Agent:
-    """Give the agent; raises `APIError` for a refusal, `ProtocolError` without an id."""
+    """Return the agent; raises `APIError` for a refusal, `ProtocolError` without an id."""
     return read_agent(read_data(response))
 
 
 def parse_agents(response: Response) -> Paginated[Agent]:
-    """Give one page of agents. Raises as `parse_agent`."""
+    """Return one page of agents. Raises as `parse_agent`."""
     return paginated(read_data(response), "agents", read_agent)
 
 
 def read_agent(data: object) -> Agent:
-    """Give the agent in a JSON object. `is_chat_active` null (as right after creation) reads as False."""
+    """Return the agent in a JSON object. `is_chat_active` null (as right after creation) reads as False."""
     record = Record(data, "agent")
     return Agent(
         id=record.require("id", integer),
@@ -173,7 +173,7 @@ def read_agent(data: object) -> Agent:
 
 
 def parse_stats(response: Response) -> AgentStats:
-    """Give the counts; raises `APIError` for a refusal."""
+    """Return the counts; raises `APIError` for a refusal."""
     record = Record(read_data(response), "agent stats")
     return AgentStats(
         pages_found=record.take("pages_found", integer),
@@ -189,7 +189,7 @@ def parse_stats(response: Response) -> AgentStats:
 
 
 def parse_settings(response: Response) -> AgentSettings:
-    """Give the settings; raises `APIError` for a refusal."""
+    """Return the settings; raises `APIError` for a refusal."""
     record = Record(read_data(response), "agent settings")
     questions = record.take("example_questions", _questions)
     return AgentSettings(

@@ -9,13 +9,13 @@ from customgpt_transport.models import Citation
 
 
 def get(project_id: int, citation_id: int) -> Request:
-    """Ask for the page behind one citation; answered with `parse_citation`."""
+    """Ask for the page behind one citation; the answer is read by `parse_citation`."""
     values = {"project_id": project_id, "citation_id": citation_id}
     return request("GET", "/projects/{project_id}/citations/{citation_id}", values)
 
 
 def parse_citation(response: Response, citation_id: int) -> Citation:
-    """Give the citation, named by the id that was asked for: the answer's own `id` may be another row's.
+    """Return the citation, named by the id that was asked for: the answer's own `id` may be another row's.
 
     A web page has `url`; an uploaded file has only `page_url`, its preview address.
     """

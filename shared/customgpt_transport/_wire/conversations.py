@@ -14,7 +14,7 @@ _ONE = _ALL + "/{session_id}"
 
 
 def create(project_id: int, name: str | None) -> Request:
-    """Open a conversation; answered with `parse_conversation`.
+    """Create a conversation; the answer is read by `parse_conversation`.
 
     Some of the vendor's own clients say that the API demands a name, so there is always one.
     """
@@ -22,12 +22,12 @@ def create(project_id: int, name: str | None) -> Request:
 
 
 def list_page(project_id: int, page: int, *, order: Order, name: str | None) -> Request:
-    """Ask for one page of the conversations; answered with `parse_conversations`."""
+    """Ask for one page of the conversations; the answer is read by `parse_conversations`."""
     return list_request(_ALL, {"project_id": project_id}, page, order, name=name)
 
 
 def rename(project_id: int, session_id: str, name: str) -> Request:
-    """Give a conversation another name; answered with `parse_conversation`."""
+    """Rename a conversation; the answer is read by `parse_conversation`."""
     values: dict[str, PathValue] = {"project_id": project_id, "session_id": session_id}
     return request("PUT", _ONE, values, json={"name": _name(name)})
 
@@ -38,12 +38,12 @@ def delete(project_id: int, session_id: str) -> Request:
 
 
 def parse_conversation(response: Response) -> Conversation:
-    """Give the conversation; raises `APIError` for a refusal, `ProtocolError` without a session id."""
+    """Return the conversation; raises `APIError` for a refusal, `ProtocolError` without a session id."""
     return _conversation(read_data(response))
 
 
 def parse_conversations(response: Response) -> Paginated[Conversation]:
-    """Give one page of the list."""
+    """Return one page of the list."""
     return paginated(read_data(response), "list of conversations", _conversation)
 
 

@@ -1,4 +1,4 @@
-"""Where a downloaded file goes: to a path, all of it or nothing, or into a file that is already open."""
+"""Where a download is written: to a path, whole or not at all, or to a file that is already open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Target: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 
 def open_target(to: Target, on_progress: Received | None = None) -> Sink:
-    """Give the sink for `to`, after one look at the disk.
+    """Return the sink for `to`, after checking the disk.
 
     Raises `ConfigurationError` when nothing can be written there, before any request.
     """
@@ -44,7 +44,7 @@ def _writable(path: Path) -> Path:
 
 
 class _Sink:
-    """What both sinks share: telling how far they are."""
+    """The base of both sinks: reports progress."""
 
     def __init__(self, on_progress: Received | None) -> None:
         self._on_progress = on_progress
@@ -55,7 +55,7 @@ class _Sink:
 
 
 class _PathSink(_Sink):
-    """Writes to a temporary file beside `path`, which takes its place when all of it is there."""
+    """Writes to a temporary file beside `path`, which replaces `path` once the download is complete."""
 
     def __init__(self, path: Path, on_progress: Received | None) -> None:
         super().__init__(on_progress)
@@ -85,7 +85,7 @@ class _PathSink(_Sink):
 
 
 class _FileSink(_Sink):
-    """Writes to the caller's own open file, from where it stands; never closes it."""
+    """Writes to the caller's open file, from its current position; never closes it."""
 
     def __init__(self, file: BinaryIO, on_progress: Received | None) -> None:
         super().__init__(on_progress)

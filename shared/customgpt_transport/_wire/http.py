@@ -1,7 +1,7 @@
 """A request to send and the response to it, as plain data that no HTTP library knows.
 
 `request(...)` is how every `_wire` module makes one: it fills a path template with values from callers, and
-no value can change the path or the query, whatever is in it.
+no value can break out of its place in the path or the query.
 """
 
 from __future__ import annotations
@@ -32,47 +32,47 @@ _UNFIT = re.compile(r"[/\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class Body(Protocol):
-    """A request body that is not JSON, read piece by piece; a new attempt reads it from the start."""
+    """A request body that is not JSON, read in chunks. Each attempt reads it from the start."""
 
     content_type: str
 
     def __len__(self) -> int:
-        """The exact number of bytes that `chunks` gives."""
+        """Return the exact number of bytes that `chunks` yields."""
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the bytes from the start; may read from disk, must close what it opened when it is closed."""
+        """Yield the bytes from the start. May read from disk; closes what it opened when it is closed."""
 
     def sent(self, count: int) -> None:
-        """Hear, on the caller's thread or loop, that `count` bytes of this attempt went to the connection."""
+        """Called on the caller's thread or loop: `count` bytes of this attempt went to the connection."""
 
 
 class Sink(Protocol):
-    """Where the body of a 2xx goes, piece by piece, instead of into memory.
+    """Where the body of a 2xx is written, chunk by chunk, instead of kept in memory.
 
     `open`, `write` and `close` may touch the disk: the asynchronous client calls them off its loop. What they
-    raise (a full disk) is the caller's to see as it is, never taken for a failure of the connection.
+    raise (a full disk) reaches the caller as it is; it is never taken for a failure of the connection.
     """
 
     def open(self) -> None:
-        """Begin, or begin again for a new attempt: forget what an earlier one wrote."""
+        """Start, or start over for a new attempt: discard what an earlier one wrote."""
 
     def write(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Write the next bytes."""
 
     def received(self, count: int, total: int | None) -> None:
-        """Hear, on the caller's thread or loop, of `count` bytes so far, of `total` by `Content-Length`."""
+        """Called on the caller's thread or loop: `count` bytes so far, of `total` by `Content-Length`."""
 
     def close(self, *, complete: bool) -> None:
-        """End what `open` began; whatever is not `complete` is thrown away."""
+        """Finish what `open` started; discard it unless it is `complete`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send. Made by `request()`; `path` is below the base URL, quoted, with its leading slash.
+    """A request, made by `request()`; `path` is below the base URL, quoted, with its leading slash.
 
-    `template` is the path with names instead of values: what logs and hooks see. `stream` asks for an event
-    stream, which only a stream object opens. `save_to` takes the body of a 2xx, piece by piece, instead of
-    memory. `location` replaces base URL, path and query (a followed redirect).
+    `template` is the path with names instead of values, for logs and hooks. `stream` asks for an event
+    stream, which only a stream object opens. The body of a 2xx is written to `save_to`, not kept in memory.
+    `location` replaces base URL, path and query (a followed redirect).
     """
 
     method: str
@@ -97,7 +97,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back. Header names are in lower case. `saved` counts the bytes written to `save_to`.
+    """A response. Header names are in lower case. `saved` counts the bytes written to `save_to`.
 
     `retries` counts the attempts before this one; `url` never has the query.
     """
@@ -132,7 +132,7 @@ def request(
     stream: bool = False,
     save_to: Sink | None = None,
 ) -> Request:
-    """Give a `Request` for `template`, such as `/projects/{project_id}/pages`, filled with `values`.
+    """Return a `Request` for `template`, such as `/projects/{project_id}/pages`, filled with `values`.
 
     Query values that are None are left out, booleans become `true` and `false`. Raises `ConfigurationError`
     for a value that cannot be one segment of a path.
@@ -163,7 +163,7 @@ def list_request(
 
 
 def path_segment(name: str, value: PathValue) -> str:
-    """Give `value` quoted as one segment of a path.
+    """Return `value` quoted as one segment of a path.
 
     Quoting alone is not enough: `..` survives it, and proxies are known to decode `%2F` before they route.
     """
@@ -183,7 +183,7 @@ def _query_text(value: QueryValue) -> str:
 
 
 def dump_json(value: Any) -> bytes:
-    """Give `value` as compact UTF-8 JSON, the same bytes in both clients; lone surrogates stay escaped."""
+    """Return `value` as compact UTF-8 JSON, the same bytes in both clients; lone surrogates stay escaped."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except UnicodeEncodeError:

@@ -48,7 +48,7 @@ def send(
     stream: bool,
     body: Body | None = None,
 ) -> Request:
-    """Send a prompt; answered with `parse_message`, or with an event stream.
+    """Send a prompt; the answer is an event stream, or read by `parse_message`.
 
     `settings` are those of `PromptSettings` but for the external id. `body` replaces the JSON: a form that
     already holds the prompt, the settings and files.
@@ -72,17 +72,17 @@ def send(
 
 
 def list_page(project_id: int, session_id: str, page: int, *, order: Order) -> Request:
-    """Ask for one page of a conversation's messages; answered with `parse_messages`."""
+    """Ask for one page of a conversation's messages; the answer is read by `parse_messages`."""
     return list_request(_ALL, {"project_id": project_id, "session_id": session_id}, page, order)
 
 
 def get(project_id: int, session_id: str, prompt_id: int) -> Request:
-    """Ask for one message; answered with `parse_message`."""
+    """Ask for one message; the answer is read by `parse_message`."""
     return request("GET", _ONE, {"project_id": project_id, "session_id": session_id, "prompt_id": prompt_id})
 
 
 def feedback(project_id: int, session_id: str, prompt_id: int, reaction: str | None) -> Request:
-    """Like or dislike a message, None clears; answered with `parse_message`."""
+    """Like or dislike a message; None clears it; the answer is read by `parse_message`."""
     if reaction is not None and reaction not in REACTIONS:
         raise ConfigurationError(f"reaction={reaction!r:.80} must be one of {', '.join(REACTIONS)}, or None.")
     values: dict[str, PathValue] = {
@@ -96,7 +96,7 @@ def feedback(project_id: int, session_id: str, prompt_id: int, reaction: str | N
 def parse_message(
     response: Response, *, project_id: int, session_id: str, external_id: str | None = None
 ) -> Message:
-    """Give the message with its answer.
+    """Return the message with its answer.
 
     Raises `APIError` for a refusal, `ProtocolError` when `openai_response` is missing or null.
     """
@@ -110,7 +110,7 @@ def parse_message(
 
 
 def parse_messages(response: Response, *, project_id: int, session_id: str) -> Paginated[Message]:
-    """Give one page of the list, which is double nested. A row without an answer yet has an empty one."""
+    """Return one page of the list, which is nested twice. The answer of a row without one is ''."""
     data = read_data(response)
     listed = data.get("messages", data) if isinstance(data, Mapping) else data
     return paginated(listed, "list of messages", lambda row: _message(row, project_id, session_id))

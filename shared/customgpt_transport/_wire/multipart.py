@@ -1,7 +1,7 @@
-"""A `multipart/form-data` body (RFC 7578), made once for both clients, that never holds a file in memory.
+"""A `multipart/form-data` body (RFC 7578) for both clients, which never holds a file in memory.
 
-Its length is known before the first byte is read, so that uploads go with a `Content-Length`; each attempt
-reads the files again from the start.
+Its length is known before the first byte is read, so uploads carry a `Content-Length`. Each attempt reads the
+files again from the start.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Upload:
     content: bytes = field(default=b"", repr=False)
 
     def blocks(self) -> Iterator[bytes]:
-        """Give the bytes from the start, a block at a time.
+        """Yield the bytes from the start, one block at a time.
 
         Raises `ConfigurationError` when the file is no longer `size` bytes long: the length was announced.
         """
@@ -62,7 +62,7 @@ class Upload:
 
 
 def open_uploads(files: Iterable[FileInput]) -> tuple[Upload, ...]:
-    """Look at each file once (this touches the disk) and give what is to be sent.
+    """Look at each file once (this touches the disk) and return what to send.
 
     Raises `ConfigurationError` for one that is missing, unreadable or no regular file, before any request.
     """
@@ -72,7 +72,7 @@ def open_uploads(files: Iterable[FileInput]) -> tuple[Upload, ...]:
 
 
 def open_upload(file: FileInput) -> Upload:
-    """As `open_uploads`, for one file."""
+    """Return what to send of one file. Otherwise like `open_uploads`."""
     if isinstance(file, tuple):
         match file:
             case (str(name), bytes(content)) if PurePosixPath(name).name:
@@ -107,8 +107,8 @@ def form_fields(fields: Mapping[str, Any]) -> Iterator[tuple[str, FieldValue]]:
 class MultipartBody:
     """The `Body` of a form: fields first, then files, in the order given.
 
-    Fields that are None are left out; booleans go as 1 and 0, the only spelling that both a cast and a
-    validation rule of PHP read rightly. `on_progress` hears the bytes of the whole body, not of one file.
+    Fields that are None are left out. Booleans are sent as 1 and 0, the only spelling that both a cast and a
+    validation rule of PHP read correctly. `on_progress` counts the bytes of the whole body, not of one file.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class MultipartBody:
         return self._length
 
     def chunks(self) -> Iterator[bytes]:
-        """Give the body from its start; small pieces are joined, files come in blocks."""
+        """Yield the body from its start. Small pieces are joined; files come in blocks."""
         pending = b""
         for part in self._parts:
             if not isinstance(part, Upload):
@@ -167,7 +167,7 @@ def _file_head(boundary: str, name: str, filename: str) -> bytes:
 
 
 def _quoted(name: str) -> str:
-    """Give `name` as it may stand between quotes in a header line.
+    """Return `name` escaped for use between quotes in a header line.
 
     As WHATWG HTML ("Multipart form data") has it: percent-encoded, UTF-8 otherwise, no `filename*`. Beyond
     its list of CR, LF and the quote we encode every control character, and the backslash, which PHP reads as

@@ -36,7 +36,7 @@ def list_page(
     crawl_status: Status | None = None,
     index_status: Status | None = None,
 ) -> Request:
-    """Ask for one page of the pages, by id; answered with `parse_pages`."""
+    """Ask for one page of the pages, by id; the answer is read by `parse_pages`."""
     if limit is not None and limit < 1:
         raise ConfigurationError(f"limit={limit} must be at least 1: it is the number of rows a request gets")
     filters: dict[str, QueryValue] = {"crawl_status": crawl_status, "index_status": index_status}
@@ -52,17 +52,17 @@ def delete(project_id: int, page_id: int) -> Request:
 
 
 def reindex(project_id: int, page_id: int) -> Request:
-    """Have a page read again; each call starts (and costs) a new run."""
+    """Reindex a page. Each call starts, and costs, a new run."""
     return request("POST", _PAGE + "/reindex", {"project_id": project_id, "page_id": page_id}, kind="create")
 
 
 def metadata(project_id: int, page_id: int) -> Request:
-    """Ask what citations of a page show; answered with `parse_metadata`."""
+    """Ask for the metadata of a page, which its citations show; the answer is read by `parse_metadata`."""
     return request("GET", _PAGE + "/metadata", {"project_id": project_id, "page_id": page_id})
 
 
 def update_metadata(project_id: int, page_id: int, fields: Mapping[str, MetadataText]) -> Request:
-    """Change what citations of a page show; answered with `parse_metadata`.
+    """Change the metadata of a page, which its citations show; the answer is read by `parse_metadata`.
 
     Raises `ConfigurationError` when there is nothing to change, or a field is longer than the API takes.
     """
@@ -78,12 +78,12 @@ def update_metadata(project_id: int, page_id: int, fields: Mapping[str, Metadata
 
 
 def preview(page_id: int, sink: Sink) -> Request:
-    """Ask for the stored file behind a page (or citation), its bytes into `sink`."""
+    """Ask for the stored file behind a page (or citation), to be written to `sink`."""
     return request("GET", "/preview/{page_id}", {"page_id": page_id}, headers={"Accept": "*/*"}, save_to=sink)
 
 
 def parse_pages(response: Response) -> Paginated[Page]:
-    """Give one page of the pages; raises `APIError` for a refusal, `ProtocolError` without a list."""
+    """Return one page of the pages; raises `APIError` for a refusal, `ProtocolError` without a list."""
     return Record(read_data(response), "pages").require("pages", _read_pages)
 
 
@@ -92,7 +92,7 @@ def _read_pages(data: object) -> Paginated[Page]:
 
 
 def read_page(data: object) -> Page:
-    """Give the page in a JSON object; an uploaded file's `url` is its preview address."""
+    """Return the page in a JSON object; an uploaded file's `url` is its preview address."""
     record = Record(data, "page")
     return Page(
         id=record.require("id", integer),
@@ -110,7 +110,7 @@ def read_page(data: object) -> Page:
 
 
 def parse_metadata(response: Response, page_id: int) -> PageMetadata:
-    """Give the metadata, keyed by the page asked for: the answer's `id` is its own row's number."""
+    """Return the metadata. `page_id` is the page asked for: the answer's `id` numbers its own row."""
     record = Record(read_data(response), "page metadata")
     return PageMetadata(
         page_id=record.take("page_id", integer) or page_id,

@@ -1,6 +1,6 @@
-"""Answers that are refusals: which error they are, and the sentence that says what to do.
+"""Refusals: which error an answer stands for, and the sentence that says what to do next.
 
-Never raises anything of its own: a body may be the vendor's envelope, Laravel's `{"message", "errors"}`,
+Nothing here fails on a strange body, which may be the vendor's envelope, Laravel's `{"message", "errors"}`,
 text, HTML, or nothing. Sources: vendor OpenAPI 1.0.0 (error examples); captured Laravel bodies.
 """
 
@@ -47,7 +47,7 @@ _NEXT_STEP: dict[type[APIError], str] = {
 
 
 def raise_for_status(response: Response, *, prompt: bool = False) -> None:
-    """Raise the error that `response` stands for; return when it is a success.
+    """Raise the error that `response` stands for, if it is no success.
 
     Raises an `APIError` for 4xx and 5xx and for a 2xx whose envelope says `"status": "error"` (to a `prompt`
     that is `AnswerFailed`, as inside a stream), and `ProtocolError` for a redirect that was not followed or
@@ -75,13 +75,13 @@ def raise_for_status(response: Response, *, prompt: bool = False) -> None:
 
 
 def api_error(response: Response) -> APIError:
-    """Give the error for a refusal, with the vendor's words and what to do next."""
+    """Return the error for a refusal, with the vendor's words and what to do next."""
     code, message = read_refusal(response.body, response.headers)
     return _build(response, response.status, code, message)
 
 
 def _raise_disguised(response: Response, *, prompt: bool) -> None:
-    """A 2xx can carry the error envelope; its `code` then is the status that was meant."""
+    """Raise if a 2xx carries the error envelope; its `code` is then the status that was meant."""
     parsed = _json(response.body)
     if isinstance(parsed, Mapping) and parsed.get("status") == "error":
         code, message = read_refusal(response.body, response.headers)
@@ -143,7 +143,7 @@ def _happened(kind: type[APIError], status: int) -> str:
 
 
 def read_refusal(body: bytes, headers: Mapping[str, str] | None = None) -> tuple[int | None, str]:
-    """Give the envelope's code (None without one) and the words of a refusal, '' when there are none."""
+    """Return the envelope's code (None without one) and the words of a refusal, '' when there are none."""
     parsed = _json(body)
     if isinstance(parsed, Mapping):
         data = parsed.get("data")
@@ -191,7 +191,7 @@ def _json(body: bytes) -> Any:
 
 
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Give the seconds that `Retry-After` names, or None when it is absent or not a number or date.
+    """Return the seconds that `Retry-After` names, or None when it is absent or not a number or date.
 
     Whole seconds or an HTTP date (RFC 9110, 10.2.3); a date is measured against the answer's own `Date`,
     else against `now`. A date in the past is 0. Negative, fractional, nan, inf and garbage are None; more
@@ -220,7 +220,7 @@ def _epoch(http_date: str) -> float | None:
 
 
 def read_data(response: Response) -> Any:
-    """Give `data` of a successful answer's envelope (or the whole body where there is no envelope).
+    """Return `data` of a successful answer's envelope (or the whole body where there is no envelope).
 
     Raises `APIError` for a refusal, `ProtocolError` when the body is not JSON.
     """
@@ -234,7 +234,7 @@ def read_data(response: Response) -> Any:
 
 
 def read_object(response: Response) -> Mapping[str, Any]:
-    """Give `data` of a successful answer, which must be a JSON object. Raises as `read_data`."""
+    """Return `data` of a successful answer, which must be a JSON object. Raises as `read_data`."""
     data = read_data(response)
     if not isinstance(data, Mapping):
         raise not_documented(response)
@@ -242,7 +242,7 @@ def read_object(response: Response) -> Mapping[str, Any]:
 
 
 def not_documented(response: Response) -> ProtocolError:
-    """Give the error for a success in a form that the API does not document."""
+    """Return the error for a success in a form that the API does not document."""
     kind = response.header("content-type") or "no content type"
     what = "an empty body" if not response.body.strip() else f"something that is not its JSON ({kind})"
     return ProtocolError(
@@ -252,7 +252,7 @@ def not_documented(response: Response) -> ProtocolError:
 
 
 def parse_done(response: Response) -> None:
-    """Return if it was done; raise `APIError` for a refusal, `ProtocolError` for a success denying it."""
+    """Raise `APIError` for a refusal, and `ProtocolError` for a success that denies that it was done."""
     data = read_data(response)
     if isinstance(data, Mapping):
         for word in ("deleted", "updated"):

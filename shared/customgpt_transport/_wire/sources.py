@@ -1,6 +1,6 @@
 """Sources: where an agent's pages come from.
 
-Sources of these facts: vendor OpenAPI 1.0.0 (Sources); captured answers of 2023, where the settings of
+Source of these facts: vendor OpenAPI 1.0.0 (Sources); captured answers of 2023, where the settings of
 uploads are `[]`. The vendor's own spellings (`executive_js`, `remove_unexist_pages`) are the real names.
 """
 
@@ -32,14 +32,14 @@ def add(
     settings: Mapping[str, FieldValue],
     on_progress: Progress | None = None,
 ) -> Request:
-    """Add a sitemap or a file to an agent; answered with `parse_source`."""
+    """Add a sitemap or a file to an agent; the answer is read by `parse_source`."""
     uploads = [("file", upload)] if upload is not None else []
     body = MultipartBody({"sitemap_path": sitemap_path, **settings}, uploads, on_progress=on_progress)
     return request("POST", _SOURCES, {"project_id": project_id}, kind="create", body=body)
 
 
 def list_all(project_id: int) -> Request:
-    """Ask for all sources of an agent; answered with `parse_sources`."""
+    """Ask for all sources of an agent; the answer is read by `parse_sources`."""
     return request("GET", _SOURCES, {"project_id": project_id})
 
 
@@ -54,7 +54,7 @@ def update(
     refresh_existing_pages: RefreshPages | None,
     refresh_schedule: Mapping[str, Any] | None,
 ) -> Request:
-    """Change how a sitemap is refreshed; answered with `parse_source`. None leaves a setting as it is."""
+    """Change how a sitemap is refreshed; None leaves a setting. The answer is read by `parse_source`."""
     settings = {
         "executive_js": execute_js,
         "data_refresh_frequency": refresh_frequency,
@@ -75,19 +75,19 @@ def delete(project_id: int, source_id: int) -> Request:
 
 
 def sync(project_id: int, source_id: int) -> Request:
-    """Have a sitemap read again now; each call starts a new run, though the method is PUT."""
+    """Sync a sitemap now. Each call starts a new run, though the method is PUT."""
     return request(
         "PUT", _SOURCE + "/instant-sync", {"project_id": project_id, "source_id": source_id}, kind="create"
     )
 
 
 def parse_source(response: Response) -> Source:
-    """Give the source; raises `APIError` for a refusal, `ProtocolError` without an id."""
+    """Return the source; raises `APIError` for a refusal, `ProtocolError` without an id."""
     return read_source(read_data(response))
 
 
 def parse_sources(response: Response) -> Sources:
-    """Give all sources; raises `APIError` for a refusal."""
+    """Return all sources; raises `APIError` for a refusal."""
     record = Record(read_data(response), "sources")
     return Sources(
         sitemaps=tuple(map(read_source, record.take("sitemaps", items) or ())),
@@ -101,7 +101,7 @@ def _read_uploads(value: object) -> Source | None:
 
 
 def read_source(data: object) -> Source:
-    """Give the source in a JSON object."""
+    """Return the source in a JSON object."""
     record = Record(data, "source")
     settings = record.take("settings", _read_settings) or {}
     return Source(

@@ -1,8 +1,8 @@
-"""Single values as the API writes them, read with patience; pure, and the same for every resource.
+"""Readers of single values as the API writes them; pure, and the same for every resource.
 
-The service has written one thing in several ways over the years (0, 1, null and true; five forms of date; ids
-as numbers and as "12.0"), so every reader here takes any JSON value and answers None for what it cannot read.
-`Record` keeps what could not be read, and every field that nobody asked for, in `extra`.
+The service has written the same thing in several ways over the years (0, 1, null, true; five forms of date;
+ids as numbers and as "12.0"), so every reader takes any JSON value and returns None for what it cannot read.
+`Record` keeps in `extra` what could not be read and every field that nobody took.
 
 Source: captured answers of 2023 to 2026 and vendor OpenAPI 1.0.0, which disagree with each other.
 """
@@ -46,7 +46,7 @@ def integer(value: object) -> int | None:
 
 
 def boolean(value: object) -> bool | None:
-    """Give the truth in `value`: true, 1, "1", "true" and their opposites; None for anything else."""
+    """Return the boolean in `value`: true, 1, "1", "true" and their opposites; None for anything else."""
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, float)) and value in (0, 1):
@@ -55,17 +55,17 @@ def boolean(value: object) -> bool | None:
 
 
 def text(value: object) -> str | None:
-    """Give `value` if it is text, else None."""
+    """Return `value` if it is text, else None."""
     return value if isinstance(value, str) else None
 
 
 def timestamp(value: object) -> datetime | None:
-    """Give the moment in `value`, aware and in UTC; None when it is in no form the service is known to use.
+    """Return the time in `value`, aware and in UTC; None when it is in no form the service is known to use.
 
     Forms: `2024-05-23T03:12:49.000000Z` (also without the fraction, with an offset, or a space for the T),
     `2023-06-24 21:40:24` and `25 Jun 2023 05:01:11` (both UTC: captured beside ISO dates that tell), and
     epoch seconds. The day-first form has a 12-hour clock without AM or PM: it may be twelve hours early, and
-    nothing tells.
+    nothing tells when it is.
     """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _from_epoch(value)
@@ -105,7 +105,7 @@ def _from_epoch(seconds: float) -> datetime | None:
 
 
 def citation_ids(value: object) -> tuple[int, ...]:
-    """Give the page ids of a `citations` member, in the order listed, each once; empty for null.
+    """Return the page ids of a `citations` member, in the order listed, each once; empty for null.
 
     Elements seen: 12, 12.0, "12", "12.0", and (described, never captured) objects with `id` or `page_id`.
     Anything else is skipped: a citation that cannot be read must not cost the answer.
@@ -134,7 +134,7 @@ class Record:
         self.extra: dict[str, Any] = dict(data)
 
     def take(self, name: str, read: Callable[[object], T | None]) -> T | None:
-        """Give field `name` as `read` sees it; None when missing, null, or unreadable (kept in `extra`)."""
+        """Return field `name`, read by `read`; None when missing, null, or unreadable (kept in `extra`)."""
         if name not in self.extra:
             return None
         raw = self.extra[name]
@@ -144,7 +144,7 @@ class Record:
         return value
 
     def require(self, name: str, read: Callable[[object], T | None]) -> T:
-        """Give field `name`; raise `ProtocolError` when it is missing, null or unreadable."""
+        """Return field `name`; raise `ProtocolError` when it is missing, null or unreadable."""
         value = self.take(name, read)
         if value is None:
             raise ProtocolError(
@@ -176,5 +176,5 @@ def paginated(data: object, what: str, read: Callable[[object], T]) -> Paginated
 
 
 def items(value: object) -> tuple[object, ...] | None:
-    """Give the elements of `value` if it is a list, else None."""
+    """Return the elements of `value` if it is a list, else None."""
     return tuple(value) if isinstance(value, list) else None
