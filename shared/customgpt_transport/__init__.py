@@ -6,7 +6,7 @@
             for event in answer: ...
         client.citations(message)
 
-Importing this loads no HTTP library: each name is looked up when it is first used.
+Importing this loads no HTTP library: the clients and streams are looked up when they are first used.
 """
 
 from __future__ import annotations
@@ -14,99 +14,25 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from customgpt_transport import errors, models
+from customgpt_transport.errors import *  # noqa: F403 - their __all__ is the list
+from customgpt_transport.models import *  # noqa: F403 - as above
+from customgpt_transport.options import ClientOptions, PromptSettings, RetryPolicy
+
 if TYPE_CHECKING:
     from customgpt_transport._async.client import AsyncClient
     from customgpt_transport._async.stream import AsyncMessageStream
     from customgpt_transport._sync.client import Client
     from customgpt_transport._sync.stream import MessageStream
     from customgpt_transport._version import __version__
-    from customgpt_transport.errors import (
-        AnswerFailed,
-        APIError,
-        AuthenticationFailed,
-        BadRequest,
-        CertificateRefused,
-        ConfigurationError,
-        ConnectionFailed,
-        ConnectionLost,
-        CreditsExhausted,
-        CustomGPTError,
-        NotFound,
-        PermissionDenied,
-        ProtocolError,
-        RateLimited,
-        RequestTimeout,
-        ServerError,
-        StreamInterrupted,
-        TransportError,
-    )
-    from customgpt_transport.models import (
-        Agent,
-        AgentSettings,
-        AgentStats,
-        AnswerDelta,
-        AnswerFinished,
-        Citation,
-        Conversation,
-        FileInput,
-        Message,
-        MessageEvent,
-        Page,
-        PageMetadata,
-        Source,
-        Sources,
-        UsageLimits,
-        User,
-    )
-    from customgpt_transport.options import ClientOptions, PromptSettings, RetryPolicy
 
-_HOMES = {
-    "_sync.client": ("Client",),
-    "_async.client": ("AsyncClient",),
-    "_sync.stream": ("MessageStream",),
-    "_async.stream": ("AsyncMessageStream",),
-    "options": ("ClientOptions", "PromptSettings", "RetryPolicy"),
-    "_version": ("__version__",),
-    "models": (
-        "Agent",
-        "AgentSettings",
-        "AgentStats",
-        "AnswerDelta",
-        "AnswerFinished",
-        "Citation",
-        "Conversation",
-        "FileInput",
-        "Message",
-        "MessageEvent",
-        "Page",
-        "PageMetadata",
-        "Source",
-        "Sources",
-        "UsageLimits",
-        "User",
-    ),
-    "errors": (
-        "APIError",
-        "AnswerFailed",
-        "AuthenticationFailed",
-        "BadRequest",
-        "CertificateRefused",
-        "ConfigurationError",
-        "ConnectionFailed",
-        "ConnectionLost",
-        "CreditsExhausted",
-        "CustomGPTError",
-        "NotFound",
-        "PermissionDenied",
-        "ProtocolError",
-        "RateLimited",
-        "RequestTimeout",
-        "ServerError",
-        "StreamInterrupted",
-        "TransportError",
-    ),
+_LAZY = {
+    "Client": "_sync.client",
+    "AsyncClient": "_async.client",
+    "MessageStream": "_sync.stream",
+    "AsyncMessageStream": "_async.stream",
+    "__version__": "_version",  # reading a distribution's metadata is slow
 }
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Client",
@@ -117,48 +43,15 @@ __all__ = [
     "PromptSettings",
     "RetryPolicy",
     "__version__",
-    "Agent",
-    "AgentSettings",
-    "AgentStats",
-    "AnswerDelta",
-    "AnswerFinished",
-    "Citation",
-    "Conversation",
-    "FileInput",
-    "Message",
-    "MessageEvent",
-    "Page",
-    "PageMetadata",
-    "Source",
-    "Sources",
-    "UsageLimits",
-    "User",
-    "APIError",
-    "AnswerFailed",
-    "AuthenticationFailed",
-    "BadRequest",
-    "CertificateRefused",
-    "ConfigurationError",
-    "ConnectionFailed",
-    "ConnectionLost",
-    "CreditsExhausted",
-    "CustomGPTError",
-    "NotFound",
-    "PermissionDenied",
-    "ProtocolError",
-    "RateLimited",
-    "RequestTimeout",
-    "ServerError",
-    "StreamInterrupted",
-    "TransportError",
 ]
+__all__ += errors.__all__
+__all__ += models.__all__
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    value = getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
     globals()[name] = value
     return value
 
