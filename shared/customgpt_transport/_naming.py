@@ -91,6 +91,14 @@ def garbled(detail: object) -> ProtocolError:
     )
 
 
+def too_large(most: int) -> ProtocolError:
+    """An answer that is no stream was not read to its end."""
+    return ProtocolError(
+        f"The answer is larger than {most} bytes. "
+        "Raise ClientOptions(max_event_bytes=...) if answers of that size are expected."
+    )
+
+
 def unfit_address(detail: object) -> ConfigurationError:
     """Return the error for an address that the HTTP library refuses though our checks let it pass."""
     return ConfigurationError(f"The address cannot be used: {_short(detail)}. Correct base_url or proxy.")

@@ -96,7 +96,8 @@ class ClientOptions:
 
     Times are seconds of silence, not totals: `connect_timeout` until connected, `first_byte_timeout` until
     the answer's headers, `idle_timeout` between bytes, `event_timeout` between events of a stream (comments
-    that keep a connection alive are bytes, not events). `citation_timeout` is the total for one answer's
+    that keep a connection alive are bytes, not events). `max_event_bytes` bounds, after decompression, one
+    event of a stream, and one answer that is no stream. `citation_timeout` is the total for one answer's
     citations. `recovery_patience` 0 switches recovery off. `session_wait` bounds the wait for another prompt
     of this process in the same conversation. `new_session="uuid"` names new conversations by a fresh UUID
     instead of the documented call: a round trip less, widely used, undocumented. `max_concurrent_prompts`

@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from customgpt_transport import AsyncClient, ClientOptions, CustomGPTError, RequestTimeout, RetryPolicy
+from customgpt_transport import (
+    AsyncClient,
+    ClientOptions,
+    CustomGPTError,
+    ProtocolError,
+    RequestTimeout,
+    RetryPolicy,
+    ServerError,
+)
 
 PROMPT = "When are refunds paid?"
 HEAD = b"HTTP/1.1 %s\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -143,13 +151,22 @@ async def test_headers_that_do_not_end_end_by_the_first_byte_clock(trickling, st
         (b"200 OK", b"\n", "first_byte"),
         (b"200 OK", b'{"a": "', "events"),
         (b"200 OK", b"<html>", "events"),
-        (b"302 Found", b"x", "events"),
-        (b"500 Oh", b"x", "events"),
     ],
-    ids=["blank lines", "json", "html", "redirect", "error"],
+    ids=["blank lines", "json", "html"],
 )
 async def test_a_body_that_never_becomes_an_event_stream_ends_by_its_clock(trickling, status, drop, clock):
     server = trickling(drops(HEAD % status, b"%x\r\n%s\r\n" % (len(drop), drop)))
     error = await asyncio.wait_for(failure(server, streamed=True), 10)
     assert isinstance(error, RequestTimeout)
     assert clock == error.clock
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(("status", "kind"), [(b"500 Oh", ServerError), (b"302 Found", ProtocolError)])
+async def test_an_error_that_trickles_is_what_its_status_says_when_its_clock_has_run_out(
+    trickling, status, kind, streamed
+):
+    server = trickling(drops(HEAD % status, b"1\r\nx\r\n"))
+    error = await asyncio.wait_for(failure(server, streamed=streamed), 10)
+    assert kind is type(error)
+    assert int(status[:3]) == error.status

@@ -19,6 +19,7 @@ from customgpt_transport import (
     ProtocolError,
     RequestTimeout,
     RetryPolicy,
+    ServerError,
 )
 from tests.transport.peers import HEAD, Peer
 
@@ -124,9 +125,20 @@ def test_blank_lines_do_not_begin_an_answer(trickling):
 
 
 @pytest.mark.parametrize("way", [asked, lambda client: streamed(client)[1]])
-@pytest.mark.parametrize("head", [LONG % b"500 X", LONG % b"200 OK" + b"{", LONG % b"302 X\r\nLocation: /x"])
-def test_a_body_that_is_no_event_stream_ends_by_the_event_clock(trickling, way, head):
-    assert "events" == clock_of(way(trickling(head)))
+def test_a_body_that_is_no_event_stream_ends_by_the_event_clock(trickling, way):
+    assert "events" == clock_of(way(trickling(LONG % b"200 OK" + b"{")))
+
+
+@pytest.mark.parametrize("way", [asked, lambda client: streamed(client)[1]])
+@pytest.mark.parametrize(
+    ("status", "kind"), [(b"500 X", ServerError), (b"302 X\r\nLocation: /x", ProtocolError)]
+)
+def test_an_error_that_trickles_is_what_its_status_says_when_the_event_clock_has_run_out(
+    trickling, way, status, kind
+):
+    error = way(trickling(LONG % status))
+    assert kind is type(error)
+    assert int(status[:3]) == error.status
 
 
 @pytest.mark.parametrize("ids", [[1], [1, 2]])

@@ -9,7 +9,7 @@ from types import TracebackType
 from customgpt_transport._answer import Answer, looks_like
 from customgpt_transport._async.http import Connections
 from customgpt_transport._async.performing import drive, take_turn
-from customgpt_transport._async.reader import ERROR_BYTES, Reader, as_response
+from customgpt_transport._async.reader import Reader, as_response
 from customgpt_transport._flows import Send
 from customgpt_transport._flows.prompts import Prompt, begin, is_recoverable, open_stream, recover
 from customgpt_transport._flows.reading import Reading
@@ -97,27 +97,25 @@ class AsyncMessageStream(Reading):
         """Perform the one streamed `Send`: an event stream stays open, anything else is read whole."""
         options = self._options
         reader = await self._connections.open(send, options)
-        response, parts, kind = reader.response, [], ""
+        response, first, kind = reader.response, b"", ""
         try:
             if not 200 <= response.status < 300:
                 reader.bound("events", options.event_timeout)
-                return as_response(response, await reader.rest(ERROR_BYTES), options)
+                return as_response(response, await reader.rest(), options)
             reader.arm("first_byte", options.first_byte_timeout)
             reader.bound("first_byte", options.first_byte_timeout)
-            while not kind and (chunk := await reader.read()):
-                parts.append(chunk)
-                kind = looks_like(chunk)  # what came before was blank
+            while not kind and (first := await reader.read()):
+                kind = looks_like(first)  # what came before was blank
             if kind != "events":
                 reader.bound("events", options.event_timeout)
-                parts.append(await reader.rest(options.max_event_bytes))
-                return as_response(response, b"".join(parts), options)
+                return as_response(response, first + await reader.rest(), options)
         except BaseException:
             reader.hang_up()
             raise
         self._reader = reader
         reader.bound("events", None)
         self._arm(reader, options.event_timeout)
-        return as_response(response, b"".join(parts), options)
+        return as_response(response, first, options)
 
     async def _more(self) -> MessageEvent:
         answer = self._opened()

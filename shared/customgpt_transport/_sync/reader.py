@@ -79,15 +79,21 @@ class Reader:
         self.hang_up()
         raise problem
 
-    def rest(self, most: int | None = None) -> bytes:
-        """Give all bytes that are left, or stop after `most` and hang up."""
+    def rest(self) -> bytes:
+        """Give all that is left: of an answer at most `max_event_bytes`, of an error the beginning."""
+        good = 200 <= self._response.status_code < 300
+        most = self._options.max_event_bytes if good else ERROR_BYTES
         parts, size = [], 0
-        while chunk := self.read():
-            parts.append(chunk)
-            size += len(chunk)
-            if most is not None and size >= most:
-                self.hang_up()
-                break
+        try:
+            while chunk := self.read():
+                parts.append(chunk)
+                size += len(chunk)
+                if most is not None and size > most:
+                    raise _naming.too_large(most)
+        except CustomGPTError:
+            self.hang_up()
+            if good:
+                raise  # an error that breaks off is still the error that its status says
         return b"".join(parts)
 
     def drain(self) -> None:

@@ -13,7 +13,7 @@ from customgpt_transport._flows.reading import Reading
 from customgpt_transport._flows.turns import Turn
 from customgpt_transport._sync.http import Connections
 from customgpt_transport._sync.performing import drive, take_turn
-from customgpt_transport._sync.reader import ERROR_BYTES, Reader, as_response
+from customgpt_transport._sync.reader import Reader, as_response
 from customgpt_transport._wire.http import Response
 from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Message, MessageEvent
@@ -101,27 +101,25 @@ class MessageStream(Reading):
         """Perform the one streamed `Send`: an event stream stays open, anything else is read whole."""
         options = self._options
         response = self._connections.open(send, options)
-        reader, parts, kind = Reader(response, options), list[bytes](), ""
+        reader, first, kind = Reader(response, options), b"", ""
         try:
             if not 200 <= response.status_code < 300:
                 reader.bound("events", options.event_timeout)
-                return as_response(response, reader.rest(ERROR_BYTES), options)
+                return as_response(response, reader.rest(), options)
             reader.arm("first_byte", options.first_byte_timeout)
             reader.bound("first_byte", options.first_byte_timeout)
-            while not kind and (chunk := reader.read()):
-                parts.append(chunk)
-                kind = looks_like(chunk)  # what came before was blank
+            while not kind and (first := reader.read()):
+                kind = looks_like(first)  # what came before was blank
             if kind != "events":
                 reader.bound("events", options.event_timeout)
-                parts.append(reader.rest(options.max_event_bytes))
-                return as_response(response, b"".join(parts), options)
+                return as_response(response, first + reader.rest(), options)
         except BaseException:
             reader.hang_up()
             raise
         self._reader = reader
         reader.bound("events", None)
         self._arm(reader, options.event_timeout)
-        return as_response(response, b"".join(parts), options)
+        return as_response(response, first, options)
 
     def _more(self) -> MessageEvent:
         answer = self._opened()
