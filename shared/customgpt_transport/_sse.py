@@ -15,6 +15,7 @@ from customgpt_transport.errors import ProtocolError
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _COLON = ord(":")
+_LINES = 50_000  # of one bounded event: in memory, a line costs more than its bytes
 
 
 class ServerSentEvent(NamedTuple):
@@ -33,19 +34,16 @@ class ServerSentEvent(NamedTuple):
 class SSEDecoder:
     """Turn the bytes of a `text/event-stream` into events.
 
-    `max_event_bytes` bounds what one unfinished event may hold in memory; an event beyond it raises
-    `ProtocolError` (after the events before it were handed out). None: no bound.
+    `max_event_bytes` bounds what one unfinished event may hold in memory, and so its lines, too; an event
+    beyond it raises `ProtocolError` (after the events before it were handed out). None: no bound.
     """
 
     def __init__(self, max_event_bytes: int | None = None) -> None:
         self._most = max_event_bytes
         self._at_start = True
         self._after_cr = False
-        self._fragments: list[bytes] = []  # a line whose end has not come yet: joined once, so cost is linear
-        self._fragments_size = 0
-        self._block: list[
-            bytes
-        ] = []  # the whole lines of the event that is not dispatched yet, but for comments
+        self._tail = bytearray()  # a line whose end has not come yet
+        self._block: list[bytes] = []  # the whole lines of the event in the making, but for comments
         self._block_size = 0
         self._last_id = ""
         self._too_big = False
@@ -62,17 +60,16 @@ class SSEDecoder:
             self._after_cr = False
         events: list[ServerSentEvent] = []
         most = self._most
-        if most is not None and self._block_size + self._fragments_size + len(chunk) <= most:
-            most = None  # nothing can be too big yet, so nothing needs measuring
+        if most is not None and self._block_size + len(self._tail) + len(chunk) <= most:
+            most = None  # no size can be too big yet, so none needs measuring
         if b"\r" in chunk:
             self._after_cr = chunk.endswith(b"\r")
             chunk = self._take(_LINE_END.split(chunk), events, most)
         elif b"\n" in chunk:
             chunk = self._take(chunk.split(b"\n"), events, most)
         if chunk:
-            self._fragments.append(chunk)
-            self._fragments_size += len(chunk)
-        if most is not None and self._block_size + self._fragments_size > most:
+            self._tail += chunk
+        if most is not None and self._block_size + len(self._tail) > most:
             self._too_big = True
         if self._too_big and not events:
             raise self._refusal()
@@ -85,7 +82,7 @@ class SSEDecoder:
         """
         if self._too_big:
             raise self._refusal()
-        left = [*self._block, b"".join(self._fragments)]
+        left = [*self._block, bytes(self._tail)]
         if self._at_start:
             left[0] = left[0].removeprefix(_BOM)
         return b"\n".join(left)
@@ -96,10 +93,9 @@ class SSEDecoder:
         An event of more than `most` bytes is the last that is looked at.
         """
         unended = lines.pop()
-        if self._fragments:
-            lines[0] = b"".join([*self._fragments, lines[0]])
-            self._fragments.clear()
-            self._fragments_size = 0
+        if self._tail:
+            lines[0] = bytes(self._tail + lines[0])
+            self._tail.clear()
         if self._at_start:
             self._at_start = False
             lines[0] = lines[0].removeprefix(_BOM)
@@ -117,6 +113,8 @@ class SSEDecoder:
                     events.append(event)
                 block, known, self._block_size = [], 0, 0
         self._block = block
+        if len(block) > _LINES and self._most is not None:
+            self._too_big = True
         if len(block) > known:
             self._block_size += sum(map(len, block[known:]))
         return unended
@@ -153,7 +151,7 @@ class SSEDecoder:
 
     def _refusal(self) -> ProtocolError:
         return ProtocolError(
-            f"One event of the stream is larger than {self._most} bytes. "
+            f"One event of the stream is larger than {self._most} bytes or {_LINES} lines. "
             "Raise ClientOptions(max_event_bytes=...) if answers of that size are expected.",
-            excerpt=b"\n".join([*self._block, *self._fragments])[:200].decode("utf-8", "replace"),
+            excerpt=b"\n".join([*self._block[:200], self._tail[:200]])[:200].decode("utf-8", "replace"),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -173,6 +174,19 @@ class TestSize:
         with pytest.raises(ProtocolError):
             for _ in range(20):
                 decoder.feed(b"x" * 100)
+
+    @pytest.mark.parametrize(
+        "line", [b"xy\n", b"data\n", b"data:x\r\n", b"xy"], ids=["unknown", "empty", "short", "cut"]
+    )
+    def test_an_event_of_very_many_lines_or_pieces_takes_little_memory(self, line: bytes) -> None:
+        decoder = SSEDecoder(max_event_bytes=2**20)
+        tracemalloc.start()
+        with pytest.raises(ProtocolError, match="max_event_bytes"):
+            for _ in range(2**20):
+                decoder.feed(line * 100 if b"\n" in line else line)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 12 * 2**20
 
     def test_endless_keep_alives_are_not_refused(self) -> None:
         decoder = SSEDecoder(max_event_bytes=100)
