@@ -2,7 +2,8 @@
 
     customgpt_transport            langchain_core.exceptions
     ConfigurationError, BadRequest ModelInvalidRequestError
-    ConnectionFailed, CertificateRefused, ConnectionLost, StreamInterrupted   ModelConnectionError
+    ConnectionFailed, CertificateRefused, ConnectionLost,
+    StreamInterrupted, Unresolved  ModelConnectionError
     RequestTimeout                 ModelTimeoutError
     ProtocolError, ServerError, AnswerFailed, any other APIError   ModelAPIError
     AuthenticationFailed           ModelAuthenticationError
@@ -58,6 +59,7 @@ __all__ = [
     "RequestTimeout",
     "ServerError",
     "StreamInterrupted",
+    "Unresolved",
 ]
 
 
@@ -119,6 +121,10 @@ class ConnectionLost(_Face, transport.ConnectionLost, ModelConnectionError, Runt
 
 class StreamInterrupted(_Face, transport.StreamInterrupted, ModelConnectionError, RuntimeError):
     """The answer began and did not finish. `partial_answer` is the text that had arrived."""
+
+
+class Unresolved(_Face, transport.Unresolved, ModelConnectionError, RuntimeError):
+    """The prompt under this key was sent before, or may have been, and no answer is stored."""
 
 
 class RequestTimeout(_Face, transport.RequestTimeout, ModelTimeoutError, RuntimeError):

@@ -35,7 +35,7 @@ def _fresh_registries() -> Iterator[None]:
 
 
 def _clear_registries() -> None:
-    for module, name in (("_pacing", "pacing"), ("_sessions", "sessions")):
+    for module, name in (("_pacing", "pacing"), ("_sessions", "sessions"), ("_flights", "flights")):
         loaded = sys.modules.get(f"customgpt_transport.{module}")  # a test without a client loads none
         if loaded is not None:
             getattr(loaded, name).clear()

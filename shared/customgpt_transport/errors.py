@@ -7,6 +7,7 @@
     │   │   └── CertificateRefused             permanent
     │   ├── ConnectionLost                     sent, then the line dropped: may have been answered and billed
     │   ├── RequestTimeout                     silence too long; .clock .sent
+    │   ├── Unresolved                         `ask_once` found that it was sent before, and no answer
     │   └── StreamInterrupted                  the answer began and did not finish
     ├── ProtocolError                          an answer in a form the API does not document; .excerpt
     └── APIError                               the API said no; .status .code .message .url .retry_after .body
@@ -41,6 +42,7 @@ __all__ = [
     "ServerError",
     "StreamInterrupted",
     "TransportError",
+    "Unresolved",
 ]
 
 EXCERPT_CHARACTERS = 200
@@ -129,6 +131,14 @@ class RequestTimeout(TransportError):
 
 class StreamInterrupted(TransportError):
     """The answer began and did not finish. `partial_answer` is the text that had arrived."""
+
+
+class Unresolved(TransportError):
+    """A prompt that is asked once was, or may have been, sent before, and no answer to it is stored.
+
+    It may have been billed. Look at the conversation `session_id`, ask again later (a late answer is found),
+    or decide to send it again, with `resend_unresolved=True`.
+    """
 
 
 class ProtocolError(CustomGPTError):

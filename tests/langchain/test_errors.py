@@ -30,6 +30,7 @@ FAMILY = {
     transport.CertificateRefused: core.ModelConnectionError,
     transport.ConnectionLost: core.ModelConnectionError,
     transport.StreamInterrupted: core.ModelConnectionError,
+    transport.Unresolved: core.ModelConnectionError,
     transport.RequestTimeout: core.ModelTimeoutError,
     transport.ProtocolError: core.ModelAPIError,
     transport.APIError: core.ModelAPIError,

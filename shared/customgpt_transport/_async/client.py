@@ -11,14 +11,17 @@ from typing import Any
 from customgpt_transport._api.calls import Awaited
 from customgpt_transport._api.resources import Api
 from customgpt_transport._async.http import Connections, SessionFactory
-from customgpt_transport._async.performing import drive, take_turn
+from customgpt_transport._async.performing import drive, granted, take_turn
 from customgpt_transport._async.stream import AsyncMessageStream
+from customgpt_transport._flights import Flight, flights
 from customgpt_transport._flows import Flow, T
 from customgpt_transport._flows.citations import AT_ONCE, CitationCache, Lookup
+from customgpt_transport._flows.once import Once, failed, prepare_once, seek
 from customgpt_transport._flows.paging import Pages
-from customgpt_transport._flows.prompts import ask, begin, prepare
+from customgpt_transport._flows.prompts import Prompt, ask, begin, prepare
 from customgpt_transport._keywords import names_keywords
 from customgpt_transport._secrets import Secret
+from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Citation, FileInput, Message
 from customgpt_transport.options import ClientOptions, PromptSettings, with_defaults
 
@@ -83,6 +86,9 @@ class AsyncClient(Api[Awaited]):
         one provably never arrived.
         """
         asked = prepare(prompt, self.options, session_id, project_id, settings, files, options)
+        return await self._ask(asked, session_id)
+
+    async def _ask(self, asked: Prompt, session_id: str | None) -> Message:
         asked, session = await drive(begin(asked, session_id), self._connections, asked.options)
         turn = await take_turn(asked, session)
         prompt_id = None
@@ -93,6 +99,81 @@ class AsyncClient(Api[Awaited]):
             return message
         finally:
             turn.end(prompt_id)
+
+    async def ask_once(
+        self,
+        key: str,
+        prompt: str,
+        *,
+        wait: float | None = None,
+        resend_unresolved: bool = False,
+        exclusive: bool = True,
+        project_id: int | None = None,
+        settings: PromptSettings | None = None,
+        files: Sequence[FileInput] = (),
+        options: ClientOptions | None = None,
+    ) -> Message:
+        """Return the answer to this prompt under this key, sent at most once, whoever calls it how often.
+
+        For what may run again: a task that its queue retries, a batch that an engine repeats, a process that
+        was killed, here or on another machine. The first call sends the prompt; later ones find its answer
+        (`recovered` is then True). Key and prompt decide, other settings do not: a key with another prompt is
+        a `ConfigurationError`. Calls of one process under one key share one flight.
+
+        The conversation is named after the key, and making it is the mark that the prompt is about to be
+        sent. Where the mark is found without an answer, the answer is waited for, `wait` seconds (by default
+        `recovery_patience`); then `Unresolved` is raised: the prompt may have been billed, and is not sent
+        again unless `resend_unresolved` says so. Of two callers at once the one whose conversation has the
+        lower id sends; `exclusive=False` saves that look, where nothing runs the same key twice at a time.
+        A refusal that shows that the prompt was not taken (429, 4xx) takes the mark back.
+
+        What no client can promise: a list of conversations that lags behind lets two callers send; a process
+        that died between the mark and the moment the bytes arrived, or a service that stored nothing when the
+        line broke, leaves an unresolved key that a person may send again. A conversation that was deleted, or
+        that the agent's retention removed, is forgotten. Where the service does not filter conversations by
+        name, `ProtocolError` is raised and nothing is sent. Three requests more than `ask`; otherwise as
+        `ask`. The external id is made from key and prompt.
+        """
+        once = prepare_once(
+            key,
+            prompt,
+            self.options,
+            wait=wait,
+            resend_unresolved=resend_unresolved,
+            exclusive=exclusive,
+            project_id=project_id,
+            settings=settings,
+            files=files,
+            options=options,
+        )
+        while True:
+            flight, own = flights.board(once.flight, once.prompt.external_id, blocking=False)
+            if own:
+                return await self._lead(once, flight)
+            await granted(flight.landed)
+            if (message := flight.outcome()) is not None:
+                return message
+
+    async def _lead(self, once: Once, flight: Flight) -> Message:
+        """Ask for all who share the flight."""
+        options = once.prompt.options
+        outcome: Message | Exception | None = None
+        try:
+            found = await drive(seek(once), self._connections, options)
+            if isinstance(found, Message):
+                outcome = found
+                return found
+            try:
+                outcome = await self._ask(once.prompt, found.session_id)
+            except CustomGPTError as error:
+                raised = await drive(failed(once, found, error), self._connections, options)
+                raise raised from (None if raised is error else error)
+            return outcome
+        except Exception as error:
+            outcome = error
+            raise
+        finally:
+            flights.land(flight, outcome)
 
     def stream(
         self,

@@ -28,12 +28,12 @@ async def take_turn(prompt: Prompt, session_id: str) -> Turn:
     options = prompt.options
     place = sessions.join((_environment.origin(options.base_url or ""), session_id), blocking=False)
     try:
-        if not await _granted(place.granted, options.session_wait) and place.granted.cancel():
+        if not await granted(place.granted, options.session_wait) and place.granted.cancel():
             raise _naming.session_busy(options.session_wait, session_id)
         gate = pacing.gate(options)
         slot = gate.take(options.max_concurrent_prompts, blocking=False)
         try:
-            if not await _granted(slot.granted, options.session_wait) and slot.granted.cancel():
+            if not await granted(slot.granted, options.session_wait) and slot.granted.cancel():
                 raise _naming.slots_busy(options, session_id)
         except BaseException:
             slot.granted.cancel()
@@ -116,7 +116,7 @@ class _Performer:
             await slept
 
 
-async def _granted(right: Future[None], patience: float | None = None) -> bool:
+async def granted(right: Future[Any], patience: float | None = None) -> bool:
     """Wait for a right without blocking the loop; False when it did not come in time."""
     if not right.done():
         await asyncio.wait([asyncio.wrap_future(right)], timeout=patience)
