@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["CONNECTION_KEYWORDS", "Clients", "UsesClients"]
+__all__ = ["CONNECTION_KEYWORDS", "UsesClients"]
 
 ADAPTER = f"llama-index-customgpt/{__version__}"
 CONNECTION_KEYWORDS = frozenset(Connection.__annotations__)
