@@ -91,6 +91,14 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
 
 
+def is_http(url: str) -> bool:
+    """Return whether `url` is an http(s) address at all."""
+    try:
+        return urlsplit(url).scheme in ("http", "https")
+    except ValueError:
+        return False
+
+
 def proxy_for(base_url: str) -> str | None:
     """Return the environment's proxy for `base_url`; None without one, or where `NO_PROXY` exempts it."""
     parts = urlsplit(base_url)

@@ -19,7 +19,9 @@ class Secret(str):
     def __new__(cls, text: str) -> Secret:
         """Raise `ConfigurationError` for what is no `str`: a pydantic SecretStr would become asterisks."""
         if not isinstance(text, str):
-            raise ConfigurationError("api_key must be a str; of a SecretStr, pass get_secret_value().")
+            raise ConfigurationError(
+                "api_key (and a proxy's address) must be a str; of a SecretStr, pass get_secret_value()."
+            )
         return super().__new__(cls, text)
 
     def __repr__(self) -> str:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from customgpt_transport import _environment
@@ -135,15 +134,13 @@ class ClientOptions:
     log_prompts: bool = False
 
     def __post_init__(self) -> None:
-        if self.api_key is not None and not isinstance(self.api_key, Secret):
-            object.__setattr__(self, "api_key", Secret(self.api_key))
+        for name in ("api_key", "proxy"):  # a proxy's address may hold a password
+            given = getattr(self, name)
+            if given is not None and not isinstance(given, Secret):
+                object.__setattr__(self, name, Secret(given))
 
     def __repr__(self) -> str:
-        shown = (
-            f"{f.name}={'***' if f.name == 'proxy' else value!r}"
-            for f in fields(self)
-            if (value := getattr(self, f.name)) != f.default
-        )
+        shown = (f"{f.name}={value!r}" for f in fields(self) if (value := getattr(self, f.name)) != f.default)
         return f"ClientOptions({', '.join(shown)})"
 
     def with_timeout(self, seconds: float) -> ClientOptions:
@@ -177,8 +174,8 @@ class ClientOptions:
             project_id = project_number(given, f"{_environment.PROJECT_ID}")
         elif project_id is not None:
             project_id = project_number(project_id)
-        proxy = _environment.proxy_for(base_url) or "" if self.proxy is None else self.proxy
-        if proxy and urlsplit(proxy).scheme not in ("http", "https"):
+        proxy = Secret(_environment.proxy_for(base_url) or "" if self.proxy is None else self.proxy)
+        if proxy and not _environment.is_http(proxy):
             raise ConfigurationError(
                 "Only http:// and https:// proxies are supported. Set proxy='' for none."
             )

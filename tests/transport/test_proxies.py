@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
+import traceback
 from base64 import b64encode
 from collections.abc import Iterator
 
 import pytest
 
-from customgpt_transport import ConnectionFailed, RetryPolicy
+from customgpt_transport import ClientOptions, ConfigurationError, ConnectionFailed, RetryPolicy
 
 PROMPT = "When are refunds paid?"
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -155,3 +156,40 @@ def test_a_proxy_that_is_not_there_is_no_connection(service, open_door):
     with pytest.raises(ConnectionFailed, match="Nothing was sent"):
         door.ask(PROMPT)
     assert 0 == len(service.journal)
+
+
+def locals_shown(error: BaseException) -> str:
+    """What a crash reporter shows of the frames of the transport and of the libraries below it."""
+    frames = [
+        frame
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+        if "tests" not in frame.f_code.co_filename
+    ]
+    assert frames
+    return repr([frame.f_locals for frame in frames]) + repr(error)
+
+
+@pytest.mark.parametrize("way", ["option", "environment"])
+def test_no_traceback_with_locals_shows_the_password_of_a_proxy(open_door, service, monkeypatch, way):
+    address = "http://me:hunter2@127.0.0.1:9"
+    if way == "environment":
+        monkeypatch.setenv("http_proxy", address)
+    door = open_door(service, **ONCE, **({"proxy": address} if way == "option" else {}))
+    with pytest.raises(ConnectionFailed) as asked:
+        door.ask(PROMPT, session_id="s")
+    streamed = door.stream(PROMPT, session_id="s").error
+    assert isinstance(streamed, ConnectionFailed)
+    for error in (asked.value, streamed):
+        assert "hunter2" not in locals_shown(error)
+    assert "hunter2" not in repr(door.client) + repr(vars(door.client.options))
+
+
+@pytest.mark.parametrize("way", ["option", "environment"])
+@pytest.mark.parametrize("address", ["socks5://me:hunter2@127.0.0.1:9", "http://me:hunter2@[::1"])
+def test_a_proxy_that_cannot_be_used_is_refused_without_showing_its_password(monkeypatch, way, address):
+    if way == "environment":
+        monkeypatch.setenv("https_proxy", address)
+    options = ClientOptions(api_key="1|k", proxy=address if way == "option" else None)
+    with pytest.raises(ConfigurationError, match="proxy") as caught:
+        options.resolve()
+    assert "hunter2" not in locals_shown(caught.value)
