@@ -6,7 +6,8 @@ import pytest
 
 from customgpt_emulator.knowledge.documents import Unreadable, read_document
 from customgpt_emulator.knowledge.passages import Passage, sentences, split_passages
-from customgpt_emulator.knowledge.retrieval import Candidate, Terms, choose, compose
+from customgpt_emulator.knowledge.retrieval import Candidate, choose, compose
+from customgpt_emulator.knowledge.terms import Terms
 from customgpt_emulator.wire.events import fresh_tokens, replay_tokens
 
 
@@ -110,6 +111,19 @@ class TestDocuments:
     def test_html_without_the_tags_that_may_be_left_out(self, source: str):
         document = read_document("a.html", source.encode())
         assert (document.title, document.text) == ("T", "said")
+
+    def test_rows_and_cells_whose_ends_may_be_left_out(self):
+        page = b"<table><tr><td>Aurora<td>120 euros<tr><td>Comet<td>80 euros</table><p>said"
+        assert read_document("a.html", page).text == (
+            "| Aurora | 120 euros |\n| --- | --- |\n| Comet | 80 euros |\n\nsaid"
+        )
+
+    def test_a_title_is_text_whatever_it_looks_like(self):
+        document = read_document("a.html", b"<title>a <b> tag</title><p>said")
+        assert (document.title, document.text) == ("a <b> tag", "said")
+
+    def test_a_reference_to_no_character_is_no_failure(self):
+        assert read_document("a.html", b"<p>&#" + b"9" * 5000 + b";said").text == "\ufffdsaid"
 
     @pytest.mark.parametrize("tag", ["nav", "button", "select", "svg"])
     def test_what_is_never_ended_does_not_silence_the_rest(self, tag: str):

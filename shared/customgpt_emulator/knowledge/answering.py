@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from customgpt_emulator.knowledge.documents import Document
 from customgpt_emulator.knowledge.library import Library
 from customgpt_emulator.knowledge.passages import split_passages
-from customgpt_emulator.knowledge.retrieval import Candidate, Terms, choose, compose, greeting, is_follow_up
+from customgpt_emulator.knowledge.retrieval import Candidate, choose, compose, greeting, is_follow_up
+from customgpt_emulator.knowledge.terms import Terms
 
 __all__ = ["REMEMBERED", "Answer", "answer"]
 

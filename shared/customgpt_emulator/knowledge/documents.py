@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from customgpt_emulator.knowledge.html import html_to_document
-from customgpt_emulator.knowledge.passages import first_paragraph, plain
+from customgpt_emulator.knowledge.passages import first_heading, first_paragraph, shortened
 
 __all__ = ["SUFFIXES", "Document", "Unreadable", "read_document"]
 
-DESCRIPTION_LENGTH = 200
+LONG_TITLE = 255  # characters, as the API has it for titles that are given to a page
+LONG_DESCRIPTION = 500  # likewise
+EXCERPT = 200  # characters of a first paragraph that stands in for a description
+LONG_ADDRESS = 2000  # characters, as the API has it; a longer one is none
 
 
 class Unreadable(Exception):
@@ -22,7 +25,10 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Document:
-    """What the index needs to know of one document. `text` is Markdown, whatever the file was."""
+    """What the index needs to know of one document. `text` is Markdown, whatever the file was.
+
+    Title, description and addresses are short: every passage carries its title.
+    """
 
     title: str
     text: str
@@ -44,25 +50,34 @@ def read_document(name: str, data: bytes) -> Document:
     document = reader(name, data)
     if not document.text.strip():
         raise Unreadable("it holds no text")
-    return document
+    return replace(
+        document,
+        title=shortened(document.title, LONG_TITLE),
+        description=document.description and shortened(document.description, LONG_DESCRIPTION),
+        url=document.url if len(document.url or "") <= LONG_ADDRESS else None,
+        image=document.image if len(document.image or "") <= LONG_ADDRESS else None,
+    )
 
 
 def _markdown(name: str, data: bytes) -> Document:
-    text = _decode(data)
-    front: dict[str, str] = {}
-    match = re.match(r"---\n(.*?)\n---\n", text, re.DOTALL)
-    if match:
-        text = text[match.end() :]
-        pairs = re.findall(r"^(\w+):[ \t]*(.+?)[ \t]*$", match[1], re.MULTILINE)
-        front = {key.lower(): value.strip("\"'") for key, value in pairs}
-    heading = re.search(r"^#{1,2} +(.+?)[ #]*$", text, re.MULTILINE)
+    front, text = _front_matter(_decode(data))
     return Document(
-        title=front.get("title") or (plain(heading[1]) if heading else _title_from(name)),
+        title=front.get("title") or first_heading(text) or _title_from(name),
         text=text,
         description=front.get("description") or _description(text),
-        url=front.get("url"),
-        image=front.get("image"),
+        url=front.get("url") or None,
+        image=front.get("image") or None,
     )
+
+
+def _front_matter(text: str) -> tuple[dict[str, str], str]:
+    """The `name: value` lines between the two `---` at the top, and the text below them."""
+    end = text.find("\n---\n", 4) if text.startswith("---\n") else -1
+    if end < 0:
+        return {}, text
+    pairs = (line.partition(":") for line in text[4:end].split("\n"))
+    front = {name.lower(): value.strip(" \t").strip("\"'") for name, _, value in pairs if name.isidentifier()}
+    return front, text[end + 5 :]
 
 
 def _text(name: str, data: bytes) -> Document:
@@ -125,8 +140,7 @@ def _docx(name: str, data: bytes) -> Document:
     except Exception as error:  # zipfile, lxml and python-docx raise many kinds for damaged files
         raise Unreadable(f"not a readable Word document: {error}") from error
     text = "\n\n".join(block for block in blocks if block)
-    heading = re.match(r"## (.+)", text)
-    title = named or (heading[1] if heading else _title_from(name))
+    title = named or first_heading(text) or _title_from(name)
     return Document(title=title, text=text, description=_description(text))
 
 
@@ -154,16 +168,16 @@ def _guess(data: bytes) -> str:
     return ".html" if start[:9].lower() in (b"<!doctype", b"<html>") else ".md"
 
 
+_BETWEEN_WORDS = re.compile(r"[-_\s]+")
+
+
 def _title_from(name: str) -> str:
     stem = PurePosixPath(name).stem
-    return re.sub(r"[-_\s]+", " ", stem).strip().capitalize() or name
+    return _BETWEEN_WORDS.sub(" ", stem).strip().capitalize() or name
 
 
 def _description(text: str) -> str | None:
-    paragraph = first_paragraph(text)
-    if len(paragraph) <= DESCRIPTION_LENGTH:
-        return paragraph or None
-    return paragraph[: DESCRIPTION_LENGTH - 1].rsplit(" ", 1)[0].rstrip(" ,;:") + "…"
+    return shortened(first_paragraph(text), EXCERPT) or None
 
 
 _READERS: dict[str, Callable[[str, bytes], Document]] = {

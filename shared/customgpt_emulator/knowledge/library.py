@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from customgpt_emulator.knowledge.documents import Document
 from customgpt_emulator.knowledge.passages import split_passages
-from customgpt_emulator.knowledge.retrieval import Candidate, Terms
+from customgpt_emulator.knowledge.retrieval import Candidate
+from customgpt_emulator.knowledge.terms import Terms
 from customgpt_emulator.state.store import Store
 
 __all__ = ["Library", "NewPage"]

@@ -1,16 +1,33 @@
-"""Markdown cut into passages: paragraphs, lists, tables and code blocks that an answer can quote."""
+"""Markdown cut into passages: paragraphs, lists, tables and code blocks that an answer can quote.
+
+The work is linear in the text's length, whatever the text: a line is looked at once, no pattern can scan the
+same stretch twice, and what is repeated with each passage (headings, a table's head) is short.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
-__all__ = ["SEPARATOR", "Passage", "first_paragraph", "plain", "sentences", "split_passages"]
+__all__ = [
+    "SEPARATOR",
+    "Passage",
+    "first_heading",
+    "first_paragraph",
+    "plain",
+    "sentences",
+    "shortened",
+    "split_passages",
+]
 
 SEPARATOR = " > "  # between the headings above a passage
 LONG = 1200  # characters; a longer paragraph is cut between sentences
 ROWS = 60  # a longer list, table or code block is cut, head and fences repeated
+LARGE = 2_000_000  # characters; so is one whose rows are this long together
+LONG_HEADING = 255  # characters, as many as the API takes for a title
+BEGINNING = 20_000  # characters in which a document says what it is
 
 
 @dataclass(frozen=True)
@@ -21,9 +38,7 @@ class Passage:
     text: str
 
 
-_HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*$")
 _ITEM = re.compile(r"\s{0,6}(?:[-*+]|\d{1,3}[.)])\s+\S")
-_RULE = re.compile(r"\s*([-*_])(?:\s*\1){2,}\s*$")
 
 
 def split_passages(text: str) -> list[Passage]:
@@ -35,7 +50,7 @@ def split_passages(text: str) -> list[Passage]:
         if kind == "heading":
             level, title = len(block) - len(block.lstrip("#")), plain(block.lstrip("# "))
             path = [(depth, name) for depth, name in path if depth < level]
-            path.append((level, title))
+            path.append((level, shortened(title, LONG_HEADING)))
             continue
         heading = SEPARATOR.join(name for _, name in path[-2:])
         if kind == "paragraph":
@@ -96,14 +111,14 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
             if kind == "list" and index < len(lines) and _ITEM.match(lines[index]):
                 continue  # a loose list
             yield from flush()
-        elif match := _HEADING.match(stripped):
+        elif stripped[0] == "#" and (heading := _heading(stripped)) is not None:
             yield from flush()
-            if match[2]:
-                yield "heading", f"{match[1]} {match[2]}"
-        elif kind == "paragraph" and len(here) == 1 and re.fullmatch(r"(=+|-{2,})", stripped):
+            if heading:
+                yield "heading", heading
+        elif kind == "paragraph" and len(here) == 1 and _is_underline(stripped):
             title, here, kind = here[0], [], ""
             yield "heading", ("# " if stripped[0] == "=" else "## ") + title.strip()
-        elif _RULE.match(line) and kind != "table":
+        elif stripped[0] in "-*_" and kind != "table" and _is_rule(stripped):
             yield from flush()
         else:
             found = "table" if stripped.startswith("|") else "list" if _ITEM.match(line) else ""
@@ -116,6 +131,26 @@ def _blocks(text: str) -> Iterator[tuple[str, str]]:
     yield from flush()
 
 
+def _heading(line: str) -> str | None:
+    """`## Title` without what may surround it; '' for a heading without a title, None for no heading."""
+    level = len(line) - len(line.lstrip("#"))
+    if level > 6 or not line[level : level + 1].isspace():
+        return None
+    title = line[level:].strip().rstrip("#").rstrip()
+    return title and f"{'#' * level} {title}"
+
+
+def _is_underline(line: str) -> bool:
+    """Whether the line makes a heading of the one above it."""
+    return not line.strip("=") or (len(line) > 1 and not line.strip("-"))
+
+
+def _is_rule(line: str) -> bool:
+    """Whether the line is a thematic break: three or more of one mark, spaces aside."""
+    marks = "".join(line.split())
+    return len(marks) > 2 and not marks.strip(marks[0])
+
+
 def _cut_paragraph(block: str) -> Iterator[str]:
     if len(block) <= LONG:
         yield block
@@ -125,11 +160,13 @@ def _cut_paragraph(block: str) -> Iterator[str]:
         if part and len(part) + len(sentence) > LONG:
             yield part
             part = ""
-        while len(sentence) > LONG:  # no sentence at all: cut at a space, or anywhere
-            end = sentence.rfind(" ", LONG // 2, LONG)
-            end = end if end > 0 else LONG
-            yield sentence[:end].strip()
-            sentence = sentence[end:].strip()
+        start = 0
+        while len(sentence) - start > LONG:  # no sentence at all: cut at a space, or anywhere
+            end = sentence.rfind(" ", start + LONG // 2, start + LONG)
+            end = end if end > 0 else start + LONG
+            yield sentence[start:end].strip()
+            start = end + (sentence[end] == " ")
+        sentence = sentence[start:].strip()
         part = f"{part} {sentence}" if part else sentence
     if part:
         yield part
@@ -137,47 +174,84 @@ def _cut_paragraph(block: str) -> Iterator[str]:
 
 def _cut_rows(kind: str, block: str) -> Iterator[str]:
     rows = block.split("\n")
-    if len(rows) <= ROWS + 2:
+    if len(rows) <= ROWS + 2 and len(block) <= LARGE:
         yield block
         return
     head = {"table": rows[:2], "code": rows[:1]}.get(kind, [])
     foot = rows[-1:] if kind == "code" else []
     body = rows[len(head) : len(rows) - len(foot)]
-    for start in range(0, len(body), ROWS):
-        yield "\n".join(head + body[start : start + ROWS] + foot)
+    if sum(map(len, head + foot)) > LONG:  # too much to be said again and again
+        head, body, foot = [], rows, []
+    part: list[str] = []
+    size = 0
+    for row in chain.from_iterable(map(_pieces, body)):
+        if len(part) == ROWS or size + len(row) > LARGE:
+            yield "\n".join(head + part + foot)
+            part, size = [], 0
+        part.append(row)
+        size += len(row)
+    yield "\n".join(head + part + foot)
+
+
+def _pieces(row: str) -> Iterator[str]:
+    """A row, or what it is cut into when it is no row that anybody would write."""
+    yield row[:LARGE]
+    for start in range(LARGE, len(row), LARGE):
+        yield row[start : start + LARGE]
 
 
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|approx|no|vs|mr|mrs|ms|dr|st|fig|incl|max|min)|\b[A-Z])\.$", re.I
 )
+ABBREVIATED = 12  # characters that hold the longest of them and what is before it
+_SENTENCE_END = re.compile(r"([.!?\u2026][\"'\u201d\u2019)\]*_]*)\s+(?=[^\sa-z])|[\u3002\uff01\uff1f]")
 
 
 def sentences(paragraph: str) -> list[str]:
     """Cut a paragraph after `.`, `!`, `?` or `…` that a space and no small letter follow."""
     found: list[str] = []
     start = 0
-    for match in re.finditer(
-        r"[.!?\u2026][\"'\u201d\u2019)\]*_]*\s+(?=[^\sa-z])|[\u3002\uff01\uff1f]", paragraph
-    ):
-        piece = paragraph[start : match.end()].strip()
-        if _ABBREVIATION.search(piece):
+    for match in _SENTENCE_END.finditer(paragraph):
+        end = match.end(1) if match[1] else match.end()
+        if _ABBREVIATION.search(paragraph[max(start, end - ABBREVIATED) : end]):
             continue
-        found.append(piece)
+        found.append(paragraph[start:end].strip())
         start = match.end()
     rest = paragraph[start:].strip()
     return [*found, rest] if rest else found
 
 
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()]*(?:\([^()]*\)[^()]*)*\)")
+_MARKS = re.compile(r"[*`]|(?<!\w)_|_(?!\w)")
+
+
 def plain(text: str) -> str:
     """A heading without its Markdown: links, emphasis, code marks and trailing anchors."""
-    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
-    text = re.sub(r"\s*\{#[^}]*\}\s*$", "", text)
-    return re.sub(r"[*`]|(?<!\w)_|_(?!\w)", "", text).strip()
+    text = _LINK.sub(r"\1", _LINK.sub(r"\1", text)).rstrip()  # twice: a link may be around a picture
+    anchor = text.rfind("{#")
+    if anchor >= 0 and text.find("}", anchor) == len(text) - 1:
+        text = text[:anchor]
+    return _MARKS.sub("", text).strip()
+
+
+def shortened(text: str, most: int) -> str:
+    """The text, or as many of its words as `most` characters hold, with an ellipsis."""
+    if len(text) <= most:
+        return text
+    return text[: most - 1].rsplit(" ", 1)[0].rstrip(" ,;:") + "…"
+
+
+def first_heading(text: str) -> str:
+    """The first heading of one of the two upper levels as plain text; '' when there is none near the top."""
+    for line in text[:BEGINNING].split("\n"):
+        if line.startswith(("# ", "## ")) and (title := plain((_heading(line) or "").lstrip("# "))):
+            return title
+    return ""
 
 
 def first_paragraph(text: str) -> str:
-    """The first paragraph as plain text; '' when there is none."""
-    for kind, block in _blocks(text[:20_000]):
+    """The first paragraph as plain text; '' when there is none near the top."""
+    for kind, block in _blocks(text[:BEGINNING]):
         if kind == "paragraph":
             return plain(block)
     return ""

@@ -1,4 +1,4 @@
-"""From a prompt to an answer: which words count, which passages are best, and how they read together. Pure.
+"""From passages to an answer: which of them are best, and how they read together. Pure.
 
 The answer is extractive: it quotes the documents and makes nothing up. Everything is ordered by content: the
 same documents and prompt give the same answer everywhere.
@@ -7,113 +7,18 @@ same documents and prompt give the same answer everywhere.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from customgpt_emulator.knowledge.passages import SEPARATOR, sentences
+from customgpt_emulator.knowledge.terms import SEVERAL, Terms
 
-__all__ = ["Candidate", "Terms", "choose", "compose", "greeting", "is_follow_up"]
+__all__ = ["Candidate", "choose", "compose", "greeting", "is_follow_up"]
 
-MOST_TERMS = 32
-SEVERAL = 4  # terms; more of them ask several things at once
 PAGES = 3  # pages quoted by one answer, at most
 SENTENCES = 3  # quoted from one long paragraph
 SHORT = 420  # characters; a paragraph up to this length is quoted whole
-
-_STOP_WORDS = (
-    "a about after all also am an and any are as at be been before being but by can could did do "
-    "does doing for from get give had has have having he her here him his how i if in into is it its "
-    "just know like list many may me might more most much must my no not of on one only or other our "
-    "out over please shall she should show so some such tell than that the their them then there "
-    "these they this those to too us use used using very want was we were what when where which "
-    "while who whom whose why will with within would you your let s t re ve ll d m explain describe "
-    "say says work works happen happens long kind else mean means meaning take takes "
-    "taking took taken made make makes help better best good "
-)
-_STOP = frozenset(_STOP_WORDS.split())
-# Words of all kinds of questions and documents: they say nothing about what is asked.
-_WEAK_WORDS = (
-    "time times date dates today tomorrow yesterday now day days week weeks month months year years hour "
-    "hours minute minutes second seconds name names number numbers people person thing things way ways "
-    "question questions answer answers policy policies rule rules detail details information info error "
-    "errors first last"
-)
-_WEAK = frozenset(_WEAK_WORDS.split())
-# Whoever asks for a price is answered by an amount.
-_PRICES = frozenset({"cost", "costs", "price", "prices", "priced", "pricing", "expensive"})
-_PRICE_FORMS = ("cost*", "pric*", "euro", "euros", "eur", "usd", "dollar", "dollars")
-_SUFFIXES = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "ed", "es", "s", "y", "e")
-
-
-_BETWEEN_WORDS = re.compile(r"[\W_]+")
-_WORD = re.compile(r"[^\W_]+")
-_SENTENCE_END = re.compile(r"(?:^|[.!?:\n])[\s\W_]*$")
-
-
-@dataclass(frozen=True)
-class Terms:
-    """The words of a prompt that count, each as the forms that it may have in a text.
-
-    A form that ends in `*` stands for all words that begin so: `("pric*",)`, `("api", "apis")`.
-    """
-
-    forms: tuple[tuple[str, ...], ...]
-    strong: frozenset[int]
-    """The numbers of those that say what is asked about: not units of time, small numbers and the like."""
-    names: frozenset[int]
-    """Of these, the numbers of those that are written like names."""
-
-    @classmethod
-    def of(cls, *prompts: str) -> Terms:
-        """Read the prompts, the most telling first; question words and the like are left out."""
-        found: dict[tuple[str, ...], tuple[bool, bool]] = {}
-        for prompt in prompts:
-            text = _without_accents(prompt[:20_000])
-            words = list(_WORD.finditer(text))
-            # In a heading, or in capitals throughout, a capital letter tells nothing.
-            telling = 2 * sum(word[0][0].isupper() for word in words) <= len(words)
-            for match in words:
-                word = match[0].lower()
-                if word in _STOP or (word.isdigit() and len(word) == 1):
-                    continue
-                strong = word not in _WEAK and not (word.isdigit() and len(word) == 2)
-                begins = _SENTENCE_END.search(text, 0, match.start()) is not None
-                found.setdefault(_forms(word), (strong, telling and match[0][0].isupper() and not begins))
-        kept = list(found.items())[:MOST_TERMS]
-        strong_ones = frozenset(number for number, (_, (strong, _)) in enumerate(kept) if strong)
-        names = frozenset(number for number, (_, (_, name)) in enumerate(kept) if name)
-        return cls(tuple(forms for forms, _ in kept), strong_ones, names & strong_ones)
-
-    def suffice(self, found: set[int]) -> bool:
-        """Whether a passage that holds these terms is about what was asked.
-
-        Of one or two strong terms it must hold all, of three or four all but one. More of them ask several
-        things at once: half of all terms will do.
-        """
-        count, held = len(self.strong), len(self.strong & found)
-        if count > SEVERAL:
-            return held >= 2 and 2 * len(found) >= len(self)
-        return count > 0 and held >= (count if count <= 2 else count - 1)
-
-    @property
-    def match(self) -> str:
-        """The full-text query, every word quoted: no prompt can be read as query syntax."""
-        forms = (form for term in self.forms for form in term)
-        return " OR ".join(f'"{form[:-1]}"*' if form.endswith("*") else f'"{form}"' for form in forms)
-
-    @cached_property
-    def _patterns(self) -> list[re.Pattern[str]]:
-        return [re.compile(" (?:" + "|".join(map(_pattern, term)) + ")") for term in self.forms]
-
-    def found_in(self, text: str) -> set[int]:
-        """Which of the terms a text holds, by their numbers."""
-        words = f" {_BETWEEN_WORDS.sub(' ', fold(text))} "
-        return {number for number, pattern in enumerate(self._patterns) if pattern.search(words)}
-
-    def __len__(self) -> int:
-        return len(self.forms)
+HUGE = 200_000  # characters; a list of this length is no list that anybody looks a row up in
 
 
 @dataclass(frozen=True)
@@ -129,48 +34,6 @@ class Candidate:
     text: str
     rank: float
     """BM25, the larger the better."""
-
-
-def fold(text: str) -> str:
-    """Lower case without accents, as the index folds."""
-    return _without_accents(text).lower()
-
-
-def _without_accents(text: str) -> str:
-    if text.isascii():
-        return text
-    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-
-
-def _forms(word: str) -> tuple[str, ...]:
-    """The forms of a word: its ending goes as long as four letters remain; shorter words have a plural."""
-    if word in _PRICES:
-        return _PRICE_FORMS
-    if not word.isalpha() or len(word) <= 2:
-        return (word,)
-    if word.endswith("ies") and len(word) <= 6:
-        word = word[:-3] + "y"
-    if len(word) == 4 and word.endswith("y"):
-        return (word + "*", word[:-1] + "ies")
-    if len(word) == 3 or (len(word) == 4 and word.endswith("s") and not word.endswith("ss")):
-        return (word[:3], word[:3] + "s")
-    for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= 4:
-            word = word[: -len(suffix)]
-            break
-    doubled = len(word) > 4 and word[-1] == word[-2] and word[-1] not in "sl"
-    return ((word[:-1] if doubled else word) + "*",)
-
-
-# What may follow the first four letters of a short word: "plan", "plans", "planned", and not "planet".
-_ENDINGS = "s|es|e|en|y|ies|ied|ing|ings|ed|er|ers|al|ly|able|ment|ments"
-
-
-def _pattern(form: str) -> str:
-    if not form.endswith("*"):
-        return f"{form} "
-    stem = form[:-1]
-    return f"{stem}{stem[-1]}?(?:{_ENDINGS})? " if len(stem) == 4 and stem.isascii() else stem
 
 
 def choose(candidates: Iterable[Candidate], terms: Terms) -> list[Candidate]:
@@ -242,8 +105,8 @@ def _excerpt(text: str, terms: Terms) -> str:
 
 
 def _matching_rows(rows: list[str], terms: Terms) -> list[str]:
-    """The rows that hold the most terms; all of them when the list is short or none stands out."""
-    if len(rows) <= 8:
+    """The rows that hold the most terms; all of them when the list is short or huge, or none stands out."""
+    if len(rows) <= 8 or sum(map(len, rows)) > HUGE:
         return rows
     counts = [len(terms.found_in(row)) for row in rows]
     best = max(counts)

@@ -50,10 +50,14 @@ def invented_pages(address: str) -> list[NewPage]:
     return [_page(f"{parts.scheme}://{parts.netloc}/{name}") for name in NAMES]
 
 
+_SUFFIX = re.compile(r"\.\w{2,5}$")
+_BETWEEN_WORDS = re.compile(r"[\W_]+")
+
+
 def _page(address: str) -> NewPage:
     parts = urlsplit(address)
-    slug = re.sub(r"\.\w{2,5}$", "", parts.path.rstrip("/").rpartition("/")[2])
-    words = re.sub(r"[-_+\W]+", " ", slug).strip()
+    slug = _SUFFIX.sub("", parts.path.rstrip("/").rpartition("/")[2])
+    words = _BETWEEN_WORDS.sub(" ", slug).strip()
     title = f"{words.capitalize()} - {parts.hostname}" if words else f"{parts.hostname}"
     text = (
         f"This page stands in for {address}: the emulator does not fetch pages, so nothing more is known "
