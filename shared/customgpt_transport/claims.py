@@ -88,7 +88,7 @@ class ClaimRegistry:
             self._put(key, replace(tip, taken=True))
 
     def release(self, key: SessionKey, prompt_id: int | None) -> None:
-        """Give up a claim, because what was to follow `prompt_id` provably never reached the conversation.
+        """Release a claim, because what was to follow `prompt_id` provably never reached the conversation.
 
         None gives up a `take` of a conversation of which nothing was known.
         """
