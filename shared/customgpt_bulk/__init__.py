@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from customgpt_bulk._commands import arun, cleanup, estimate, retry, run, status
+    from customgpt_bulk._comparing import Comparison, compare
+    from customgpt_bulk._engines import AnswerRows
     from customgpt_bulk._exporting import export, records
     from customgpt_bulk.models import Estimate, LedgerInUse, State, Summary
 
 _HOMES = {
     "_commands": ("run", "arun", "estimate", "status", "retry", "cleanup"),
+    "_comparing": ("compare", "Comparison"),
+    "_engines": ("AnswerRows",),
     "_exporting": ("export", "records"),
     "models": ("Estimate", "LedgerInUse", "State", "Summary"),
 }
@@ -31,8 +35,11 @@ __all__ = [
     "status",
     "export",
     "records",
+    "compare",
     "retry",
     "cleanup",
+    "AnswerRows",
+    "Comparison",
     "Estimate",
     "LedgerInUse",
     "State",

@@ -18,6 +18,11 @@ class Pace:
         self._stop = stop
         self._next = clock()
 
+    @property
+    def limited(self) -> bool:
+        """Whether the user set a limit."""
+        return self._gap > 0
+
     async def wait(self) -> None:
         """Wait for this request's moment."""
         now = self._clock()

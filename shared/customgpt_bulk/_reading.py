@@ -120,7 +120,7 @@ def _row(given: object, place: str, project_id: int | None) -> Row:
         if not isinstance(settings.get(name, ""), str):
             raise ConfigurationError(f"{place}: {name} must be text, not {settings[name]!r:.60}.")
     if "labels" in settings:
-        settings["labels"] = _labels(settings["labels"], place)
+        settings["labels"] = labels_of(settings["labels"], place)
     if isinstance(own_project, float) and own_project.is_integer():
         own_project = int(own_project)
     project = project_id if own_project is None else project_number(own_project, f"{place}: project_id")
@@ -154,7 +154,7 @@ def _is_nan(value: object) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _labels(value: Any, place: str) -> list[Any]:
+def labels_of(value: Any, place: str) -> list[Any]:
     """Return labels from a list, from its JSON, or from text with commas, as a cell has them."""
     if isinstance(value, str):
         if not value.lstrip().startswith("["):
