@@ -62,8 +62,8 @@ class Owner:
 
 
 @dataclass(eq=False, slots=True)
-class Turn:
-    """The right to send one prompt. `granted` is done once it is this one's turn."""
+class Ticket:
+    """A prompt's ticket in the line of its conversation. `granted` is done once it is the first."""
 
     key: Key
     owner: Owner
@@ -79,50 +79,50 @@ class Sessions:
     def clear(self) -> None:
         """Forget everything; for tests, and in a forked child: another thread may have held the lock."""
         self._guard = Guard()
-        self._turns: dict[Key, deque[Turn]] = {}  # the first of each has the turn
+        self._turns: dict[Key, deque[Ticket]] = {}  # the first of each has the turn
         self._seen: OrderedDict[Key, int] = OrderedDict()
 
-    def join(self, key: Key, *, blocking: bool) -> Turn:
+    def join(self, key: Key, *, blocking: bool) -> Ticket:
         """Stand in line; the turn is there when `granted` is done, often at once.
 
         Raises `ConfigurationError` when the caller itself holds the turn and so could never get it.
         """
-        turn = Turn(key, Owner())
+        ticket = Ticket(key, Owner())
         with self._guard, self._guard.lock:
             line = self._turns.setdefault(key, deque())
-            if line and turn.owner.would_block(line[0].owner, blocking=blocking):
+            if line and ticket.owner.would_block(line[0].owner, blocking=blocking):
                 raise ConfigurationError(
                     "Close the open stream first: this conversation still answers an earlier prompt, and the "
                     "same thread or task cannot both read that answer and wait for it. Read it to the end, "
                     "leave its with block, or use another session_id."
                 )
-            line.append(turn)
-            if line[0] is turn:
-                turn.granted.set_result(None)
-        return turn
+            line.append(ticket)
+            if line[0] is ticket:
+                ticket.granted.set_result(None)
+        return ticket
 
-    def leave(self, turn: Turn) -> None:
+    def leave(self, ticket: Ticket) -> None:
         """End a turn, or stop waiting for one, and let the next have it. Harmless when repeated."""
         with self._guard:
-            self._leave(turn)
+            self._leave(ticket)
 
-    def _leave(self, turn: Turn) -> None:
+    def _leave(self, ticket: Ticket) -> None:
         with self._guard.lock:
-            line = self._turns.get(turn.key)
-            if line is None or turn not in line:
+            line = self._turns.get(ticket.key)
+            if line is None or ticket not in line:
                 return
-            held = line[0] is turn
-            line.remove(turn)
+            held = line[0] is ticket
+            line.remove(ticket)
             if not line:
-                del self._turns[turn.key]
+                del self._turns[ticket.key]
             following = line[0] if line and held else None
         if following is not None and not following.granted.done():
             # Outside the lock: a result runs callbacks. A waiter that gave up meanwhile leaves by itself.
             _grant(following.granted)
 
-    def abandon(self, turn: Turn) -> None:
+    def abandon(self, ticket: Ticket) -> None:
         """As `leave`, from the garbage collector."""
-        self._guard.soon(partial(self._leave, turn))
+        self._guard.soon(partial(self._leave, ticket))
 
     def seen(self, key: Key) -> int:
         """Give the greatest prompt id known in the conversation, 0 when none is."""

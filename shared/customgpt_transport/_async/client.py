@@ -11,17 +11,15 @@ from typing import Any
 from customgpt_transport._api.calls import Awaited
 from customgpt_transport._api.resources import Api
 from customgpt_transport._async.http import Connections, SessionFactory
-from customgpt_transport._async.performing import drive, granted, take_turn
+from customgpt_transport._async.performing import drive
 from customgpt_transport._async.stream import AsyncMessageStream
-from customgpt_transport._flights import Flight, flights
 from customgpt_transport._flows import Flow, T
 from customgpt_transport._flows.citations import AT_ONCE, CitationCache, Lookup
-from customgpt_transport._flows.once import Once, failed, prepare_once, seek
+from customgpt_transport._flows.once import ask_once, prepare_once
 from customgpt_transport._flows.paging import Pages
-from customgpt_transport._flows.prompts import Prompt, ask, begin, prepare
+from customgpt_transport._flows.prompts import ask, prepare
 from customgpt_transport._keywords import names_keywords
 from customgpt_transport._secrets import Secret
-from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Citation, FileInput, Message
 from customgpt_transport.options import ClientOptions, PromptSettings, with_defaults
 
@@ -86,19 +84,8 @@ class AsyncClient(Api[Awaited]):
         one provably never arrived.
         """
         asked = prepare(prompt, self.options, session_id, project_id, settings, files, options)
-        return await self._ask(asked, session_id)
-
-    async def _ask(self, asked: Prompt, session_id: str | None) -> Message:
-        asked, session = await drive(begin(asked, session_id), self._connections, asked.options)
-        turn = await take_turn(asked, session)
-        prompt_id = None
-        try:
-            flow = ask(asked, session, turn.seen)
-            message = await drive(flow, self._connections, asked.options)
-            prompt_id = message.prompt_id
-            return message
-        finally:
-            turn.end(prompt_id)
+        flow = ask(asked, session_id, blocking=False)
+        return await drive(flow, self._connections, asked.options)
 
     async def ask_once(
         self,
@@ -146,34 +133,8 @@ class AsyncClient(Api[Awaited]):
             files=files,
             options=options,
         )
-        while True:
-            flight, own = flights.board(once.flight, once.prompt.external_id, blocking=False)
-            if own:
-                return await self._lead(once, flight)
-            await granted(flight.landed)
-            if (message := flight.outcome()) is not None:
-                return message
-
-    async def _lead(self, once: Once, flight: Flight) -> Message:
-        """Ask for all who share the flight."""
-        options = once.prompt.options
-        outcome: Message | Exception | None = None
-        try:
-            found = await drive(seek(once), self._connections, options)
-            if isinstance(found, Message):
-                outcome = found
-                return found
-            try:
-                outcome = await self._ask(once.prompt, found.session_id)
-            except CustomGPTError as error:
-                raised = await drive(failed(once, found, error), self._connections, options)
-                raise raised from (None if raised is error else error)
-            return outcome
-        except Exception as error:
-            outcome = error
-            raise
-        finally:
-            flights.land(flight, outcome)
+        flow = ask_once(once, blocking=False)
+        return await drive(flow, self._connections, once.prompt.options)
 
     def stream(
         self,

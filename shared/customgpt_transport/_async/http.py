@@ -19,7 +19,7 @@ from customgpt_transport import _naming
 from customgpt_transport._async.line import watch
 from customgpt_transport._async.naming import LIBRARY_ERRORS, named
 from customgpt_transport._async.orphans import close_orphan, disown
-from customgpt_transport._async.reader import Reader, as_response, save
+from customgpt_transport._async.reader import Reader
 from customgpt_transport._async.sending import Request, Sending
 from customgpt_transport._flows import Send
 from customgpt_transport._wire.http import Response
@@ -174,9 +174,9 @@ class Connections:
         # A JSON answer is one event: bytes that trickle do not prolong it.
         body.bound("events", options.event_timeout if send.timeout is None and sink is None else send.timeout)
         try:
-            if sink is None or not 200 <= body.response.status < 300:
-                return as_response(body.response, await body.rest(), options)
-            return as_response(body.response, b"", options, saved=await save(body, sink))
+            if sink is None or not 200 <= body.status < 300:
+                return body.response(await body.rest())
+            return body.response(saved=await body.save(sink))
         except BaseException:
             body.hang_up()
             raise

@@ -21,7 +21,7 @@ DRAIN_SECONDS, DRAIN_BYTES = 0.1, 64 * 1024
 
 
 class Reader:
-    """The body of one response, piece by piece, with its clocks.
+    """The body of one response, read piece by piece under its clocks.
 
     aiohttp's own clock does not see a server that goes silent inside a malformed chunk: the one here does.
     """
@@ -30,7 +30,7 @@ class Reader:
         self, response: aiohttp.ClientResponse, options: ClientOptions, ended: Callable[[], object]
     ) -> None:
         """`ended` is called once, at the end of the body or when it was given up."""
-        self.response = response
+        self._response = response
         self._options = options
         self._tell = ended
         self._loop = asyncio.get_running_loop()
@@ -47,6 +47,11 @@ class Reader:
         if connection is not None and connection.protocol is not None:
             connection.protocol.read_timeout = None
             connection.protocol.start_timeout()  # which stops the clock of the first byte
+
+    @property
+    def status(self) -> int:
+        """The response's status."""
+        return self._response.status
 
     def arm(self, clock: str, seconds: float) -> None:
         """Let the next reads wait at most `seconds` for a byte; `clock` is named when it runs out."""
@@ -69,7 +74,7 @@ class Reader:
             self._set_timer()
         self._waiting = True
         try:
-            chunk = await self.response.content.readany()
+            chunk = await self._response.content.readany()
             if chunk:
                 if self._total is not None and self._options.clock() > self._deadline:
                     raise TimeoutError
@@ -93,7 +98,7 @@ class Reader:
 
     async def rest(self) -> bytes:
         """Give all that is left: of an answer at most `max_event_bytes`, of an error the beginning."""
-        good = 200 <= self.response.status < 300
+        good = 200 <= self.status < 300
         most = self._options.max_event_bytes if good else ERROR_BYTES
         parts, size = [], 0
         try:
@@ -127,16 +132,53 @@ class Reader:
         # A forked child shares the sockets, and the loop's list of them, with its parent.
         if self._loop.is_closed() or self._process != os.getpid():
             return
-        connection = self.response.connection
+        connection = self._response.connection
         if connection is not None and connection.transport is not None:
             connection.transport.abort()
-        self.response.close()
+        self._response.close()
 
     def hang_up_from_anywhere(self) -> None:
         """As `hang_up`, from the garbage collector, which runs on any thread."""
         if not self._ended and not self._loop.is_closed() and self._process == os.getpid():
             with contextlib.suppress(RuntimeError):  # the loop closed meanwhile
                 self._loop.call_soon_threadsafe(self.hang_up)
+
+    def response(self, body: bytes = b"", *, saved: int = 0) -> Response:
+        """Return the plain response; a key that the body or a header echoes is taken out."""
+        response = self._response
+        return Response(
+            status=response.status,
+            headers=redact_headers(response.headers.items(), self._options.api_key or ""),
+            body=redact_bytes(body, self._options.api_key or ""),
+            url=str(response.url).partition("?")[0],
+            saved=saved,
+        )
+
+    async def save(self, sink: Sink) -> int:
+        """Write the body to `sink` and return the number of bytes; what is not complete is thrown away."""
+        loop, count, response = self._loop, 0, self._response
+        total = response.content_length if "Content-Encoding" not in response.headers else None
+        pending: asyncio.Future[None] | None = None
+        complete = False
+
+        async def end() -> None:
+            if pending is not None:  # cancelled in the middle: a thread may still be opening or writing
+                await asyncio.wait({pending})
+                pending.cancelled() or pending.exception()
+            await loop.run_in_executor(None, lambda: sink.close(complete=complete))
+
+        try:
+            pending = loop.run_in_executor(None, sink.open)
+            await asyncio.shield(pending)
+            while chunk := await self.read():
+                pending = loop.run_in_executor(None, sink.write, chunk)
+                await asyncio.shield(pending)
+                count += len(chunk)
+                sink.received(count, total)
+            complete = True
+        finally:
+            await asyncio.shield(asyncio.ensure_future(end()))
+        return count
 
     def _end(self) -> None:
         self._ended = True
@@ -164,46 +206,5 @@ class Reader:
     def _give_up(self, due: float) -> None:
         if self._waiting and self._due == due:
             self._silent = True
-            self.response.content.set_exception(TimeoutError())
-            self.response.close()
-
-
-async def save(body: Reader, sink: Sink) -> int:
-    """Write the body to the sink in an executor; give the bytes written."""
-    loop, count = asyncio.get_running_loop(), 0
-    headers = body.response.headers
-    length = body.response.content_length if "Content-Encoding" not in headers else None
-    pending: asyncio.Future[None] | None = None
-    complete = False
-
-    async def end() -> None:
-        if pending is not None:  # cancelled in the middle: a thread may still be opening or writing
-            await asyncio.wait({pending})
-            pending.cancelled() or pending.exception()
-        await loop.run_in_executor(None, lambda: sink.close(complete=complete))
-
-    try:
-        pending = loop.run_in_executor(None, sink.open)
-        await asyncio.shield(pending)
-        while chunk := await body.read():
-            pending = loop.run_in_executor(None, sink.write, chunk)
-            await asyncio.shield(pending)
-            count += len(chunk)
-            sink.received(count, length)
-        complete = True
-    finally:
-        await asyncio.shield(asyncio.ensure_future(end()))
-    return count
-
-
-def as_response(
-    response: aiohttp.ClientResponse, body: bytes, options: ClientOptions, saved: int = 0
-) -> Response:
-    """Give the plain response; a key that the body or a header echoes is taken out."""
-    return Response(
-        status=response.status,
-        headers=redact_headers(response.headers.items(), options.api_key or ""),
-        body=redact_bytes(body, options.api_key or ""),
-        url=str(response.url).partition("?")[0],
-        saved=saved,
-    )
+            self._response.content.set_exception(TimeoutError())
+            self._response.close()

@@ -1,26 +1,26 @@
 """What takes several steps, said once for both clients.
 
-A flow is a generator that yields only `Send`, `Sleep` and `Disk`, is sent back what came of it, and returns
-its result. It holds no lock and knows no colour; each client drives it with a dozen lines.
+A flow is a generator that yields effects, is sent back what came of each, and returns its result. It knows no
+colour and holds no lock; each client performs the effects, in a dozen lines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from customgpt_transport._wire.http import Request
-from customgpt_transport.options import RetryInfo
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Perform this request and send back its `Response`, or throw in the `CustomGPTError`.
+    """Send this request. Comes back as its `Response`, or as a `CustomGPTError`.
 
-    `timeout` is the most seconds that it may take in all, where something bounds it.
+    `timeout` bounds the seconds that it may take in all.
     """
 
     request: Request
@@ -29,19 +29,40 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Open:
+    """Send, and come back when the headers are there, as a `Reader` of the body or a `CustomGPTError`."""
+
+    send: Send
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call `method` of something in the client's own colour, such as a `Reader`; comes back as its result."""
+
+    method: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
-    """Wait so many seconds; `retry` tells why, when it is to try a request again."""
+    """Wait `seconds`."""
 
     seconds: float
-    retry: RetryInfo | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Wait for a future, at most `seconds` (None: however long); comes back as whether it is done."""
+
+    future: Future[Any]
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """Call `look`, which touches the disk and so must not block an event loop, and send back its result."""
+    """Call `look`, which touches the disk and so must not block an event loop; comes back as its result."""
 
     look: Callable[[], Any]
 
 
-Effect: TypeAlias = Send | Sleep | Disk
+Effect: TypeAlias = Send | Open | Call | Sleep | Wait | Disk
 Flow: TypeAlias = Generator[Effect, Any, T]

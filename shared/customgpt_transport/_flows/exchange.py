@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TypeAlias
 from urllib.parse import urljoin, urlsplit
 
-from customgpt_transport import _environment
+from customgpt_transport import _environment, _observe
 from customgpt_transport._flows import Flow, Send, Sleep, T
+from customgpt_transport._pacing import pacing, too_long
 from customgpt_transport._wire.http import Request, Response
 from customgpt_transport._wire.problems import raise_for_status
 from customgpt_transport.errors import (
@@ -23,16 +25,26 @@ REDIRECTS = 5
 _FOLLOWED = frozenset({301, 302, 303, 307, 308})
 
 
-def exchange(request: Request, options: ClientOptions, *, deadline: float | None = None) -> Flow[Response]:
-    """Send `request` and give the successful response, after as many attempts as the policy allows.
+Opening: TypeAlias = Callable[[Send], Flow[Response]]
+"""Performs a `Send` whose body is an event stream, and returns a response with the first bytes of it."""
+
+
+def exchange(
+    request: Request,
+    options: ClientOptions,
+    *,
+    deadline: float | None = None,
+    opening: Opening | None = None,
+) -> Flow[Response]:
+    """Send `request` and return the successful response, after as many attempts as the policy allows.
 
     Raises the last attempt's error. With a `deadline` (on the options' clock) nothing is begun that would
     reach beyond it. A DELETE that is repeated after it may have been carried out takes 404 for success.
     """
-    attempt, lost = 1, False
+    attempt, lost, waited = 1, False, 0.0
     while True:
         try:
-            response: Response = yield from _send(request, options, attempt, deadline)
+            response = yield from _attempt(request, options, attempt, deadline, waited, opening)
             return replace(response, retries=attempt - 1) if attempt > 1 else response
         except CustomGPTError as error:
             if lost and request.method == "DELETE" and isinstance(error, NotFound):
@@ -45,15 +57,52 @@ def exchange(request: Request, options: ClientOptions, *, deadline: float | None
                 raise
             lost = lost or not error.resend_safe
             retry = RetryInfo(request.method, request.template, attempt, delay, error)
-        yield Sleep(delay, retry)
+        _observe.retrying(options, retry)
+        waited = options.clock() + delay
+        yield Sleep(delay)
         attempt += 1
 
 
-def _send(request: Request, options: ClientOptions, attempt: int, deadline: float | None) -> Flow[Response]:
-    """One attempt; a GET is led on within its origin."""
+def send(
+    attempt: Send, options: ClientOptions, *, waited: float = 0.0, opening: Opening | None = None
+) -> Flow[Response]:
+    """Send once, as soon as the service admits it, and tell the caller's hooks.
+
+    `waited` is the moment until which the caller has waited already (`Gate.opening`).
+    """
+    gate, clock = pacing.gate(options), options.clock
+    if attempt.request.kind == "prompt":
+        while (opens_at := gate.opening(clock(), waited)) is not None:
+            pause = opens_at - clock()
+            if problem := too_long(pause, options.retry.patience):
+                raise problem
+            waited = opens_at
+            yield Sleep(pause)
+    began_at = clock()
+    _observe.began(options, attempt)
+    try:
+        response: Response = (yield attempt) if opening is None else (yield from opening(attempt))
+    except CustomGPTError as error:
+        _observe.ended(options, attempt, began_at, error=error)
+        raise
+    _observe.ended(options, attempt, began_at, status=response.status)
+    gate.heard(response, clock())
+    return response
+
+
+def _attempt(
+    request: Request,
+    options: ClientOptions,
+    number: int,
+    deadline: float | None,
+    waited: float,
+    opening: Opening | None,
+) -> Flow[Response]:
+    """Send once; follow the redirects of a GET within its origin."""
     for _ in range(REDIRECTS):
         timeout = None if deadline is None else max(0.001, deadline - options.clock())
-        response: Response = yield Send(request, attempt, timeout)
+        attempt = Send(request, number, timeout)
+        response = yield from send(attempt, options, waited=waited, opening=opening)
         target = _redirect(request, response, options)
         if target is None:
             break
@@ -86,6 +135,6 @@ def _name_what_may_exist(request: Request, error: CustomGPTError) -> None:
 
 
 def fetch(request: Request, options: ClientOptions, parse: Callable[[Response], T]) -> Flow[T]:
-    """`exchange` and read the answer: what most calls of the API are."""
-    response: Response = yield from exchange(request, options)
+    """`exchange`, and parse the response: what most calls of the API are."""
+    response = yield from exchange(request, options)
     return parse(response)

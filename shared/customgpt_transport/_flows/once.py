@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from customgpt_transport import _environment
-from customgpt_transport._flights import Key, another_prompt
-from customgpt_transport._flows import Flow, Sleep
+from customgpt_transport._flights import Flight, Key, another_prompt, flights
+from customgpt_transport._flows import Flow, Sleep, Wait
 from customgpt_transport._flows.exchange import exchange, fetch
-from customgpt_transport._flows.prompts import POLLS, Prompt, prepare
+from customgpt_transport._flows.prompts import POLLS, Prompt, ask, prepare
 from customgpt_transport._wire import conversations, messages
 from customgpt_transport._wire.values import Paginated
 from customgpt_transport.errors import (
@@ -94,7 +94,39 @@ def prepare_once(
     return Once(key, asked, patience, resend_unresolved, exclusive)
 
 
-def seek(once: Once) -> Flow[Message | Conversation]:
+def ask_once(once: Once, *, blocking: bool) -> Flow[Message]:
+    """Return the answer; calls of this process under one key share a flight. `blocking` as in `take_turn`."""
+    while True:
+        flight, own = flights.board(once.flight, once.prompt.external_id, blocking=blocking)
+        if own:
+            return (yield from _lead(once, flight, blocking=blocking))
+        yield Wait(flight.landed, None)
+        if (message := flight.outcome()) is not None:
+            return message
+
+
+def _lead(once: Once, flight: Flight, *, blocking: bool) -> Flow[Message]:
+    """Ask for all who share the flight."""
+    outcome: Message | Exception | None = None
+    try:
+        found = yield from _seek(once)
+        if isinstance(found, Message):
+            outcome = found
+            return found
+        try:
+            outcome = yield from ask(once.prompt, found.session_id, blocking=blocking)
+        except CustomGPTError as error:
+            raised = yield from _failed(once, found, error)
+            raise raised from (None if raised is error else error)
+        return outcome
+    except Exception as error:
+        outcome = error
+        raise
+    finally:
+        flights.land(flight, outcome)
+
+
+def _seek(once: Once) -> Flow[Message | Conversation]:
     """Return the answer that an earlier call got, or the conversation in which the prompt is to be sent now.
 
     Raises `Unresolved` when it was sent, or may have been, and no answer came within `wait`.
@@ -124,7 +156,7 @@ def seek(once: Once) -> Flow[Message | Conversation]:
             raise _unresolved(once, named[0].session_id)
 
 
-def failed(once: Once, mark: Conversation, error: CustomGPTError) -> Flow[CustomGPTError]:
+def _failed(once: Once, mark: Conversation, error: CustomGPTError) -> Flow[CustomGPTError]:
     """Return what to raise for a prompt that ended in `error`.
 
     Where the service did not take it, the mark is taken back, so that the key can be asked again.

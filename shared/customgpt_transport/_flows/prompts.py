@@ -10,7 +10,8 @@ from functools import partial
 
 from customgpt_transport._answer import Answer, looks_like
 from customgpt_transport._flows import Disk, Flow, Send, Sleep
-from customgpt_transport._flows.exchange import exchange, fetch
+from customgpt_transport._flows.exchange import Opening, exchange, fetch, send
+from customgpt_transport._flows.turns import take_turn
 from customgpt_transport._wire import conversations, messages
 from customgpt_transport._wire.http import Request, Response, path_segment
 from customgpt_transport._wire.multipart import MultipartBody, Upload, form_fields, open_uploads
@@ -140,43 +141,47 @@ def begin(prompt: Prompt, session_id: str | None) -> Flow[tuple[Prompt, str]]:
     return prompt, conversation.session_id
 
 
-def ask(prompt: Prompt, session_id: str, seen: int) -> Flow[Message]:
-    """Give the whole answer. `seen` is the greatest prompt id already known in the session (0: none)."""
+def ask(prompt: Prompt, session_id: str | None, *, blocking: bool) -> Flow[Message]:
+    """Return the whole answer, in the conversation's turn (`take_turn`)."""
+    prompt, session_id = yield from begin(prompt, session_id)
+    turn = yield from take_turn(prompt.options, session_id, blocking=blocking)
+    prompt_id = None
     try:
-        response: Response = yield from exchange(_request(prompt, session_id, stream=False), prompt.options)
-        return messages.parse_message(
-            response,
-            project_id=prompt.project_id,
-            session_id=session_id,
-            external_id=prompt.external_id,
-        )
+        message = yield from _ask(prompt, session_id, turn.seen)
+        prompt_id = message.prompt_id
+        return message
+    finally:
+        turn.end(prompt_id)
+
+
+def _ask(prompt: Prompt, session_id: str, seen: int) -> Flow[Message]:
+    """Return the whole answer. `seen` is the greatest prompt id already known in the session (0: none)."""
+    try:
+        response = yield from exchange(_request(prompt, session_id, stream=False), prompt.options)
+        return _parse(response, prompt, session_id)
     except CustomGPTError as caught:
         error = _locate(caught, prompt, session_id)
-    found: Message | None = yield from recover(prompt, session_id, seen, error)
+    found = yield from recover(prompt, session_id, seen, error)
     if found is None:
         raise error
     return found
 
 
-def open_stream(prompt: Prompt, session_id: str, answer: Answer) -> Flow[bytes | Message]:
-    """Send the prompt; give the first bytes of the event stream, or the message where the answer is JSON.
+def open_stream(prompt: Prompt, session_id: str, answer: Answer, opening: Opening) -> Flow[bytes | Message]:
+    """Send the prompt; return the first bytes of the event stream, or the message where the answer is JSON.
 
-    The client's `Send` of a streamed request gives the body back whole when it is no stream (`looks_like`).
-    Raises whatever the prompt ended in; recovery is another step.
+    `opening` reads the body to its end when it is no stream (`looks_like`). Raises whatever the prompt ended
+    in; recovery is another step.
     """
     try:
-        response: Response = yield from exchange(_request(prompt, session_id, stream=True), prompt.options)
+        request = _request(prompt, session_id, stream=True)
+        response = yield from exchange(request, prompt.options, opening=opening)
         answer.retries = response.retries
         kind = looks_like(response.body)
         if kind == "events":
             return response.body
         if kind == "json":
-            return messages.parse_message(
-                response,
-                project_id=prompt.project_id,
-                session_id=session_id,
-                external_id=prompt.external_id,
-            )
+            return _parse(response, prompt, session_id)
         raise not_documented(response)
     except CustomGPTError as caught:
         error = _locate(caught, prompt, session_id)
@@ -199,7 +204,7 @@ def recover(
         left = min(left, max(1.0, options.recovery_patience - (options.clock() - started)))
         request = messages.list_page(prompt.project_id, session_id, 1, order="desc")
         try:
-            response: Response = yield Send(request, timeout=left)
+            response = yield from send(Send(request, timeout=left), options)
             page = messages.parse_messages(response, project_id=prompt.project_id, session_id=session_id)
         except (ProtocolError, APIError) as refused:
             if isinstance(refused, ServerError) or refused.resend_safe or refused.status is None:
@@ -275,6 +280,12 @@ def _request(prompt: Prompt, session_id: str, *, stream: bool) -> Request:
         external_id=prompt.external_id,
         stream=stream,
         body=body,
+    )
+
+
+def _parse(response: Response, prompt: Prompt, session_id: str) -> Message:
+    return messages.parse_message(
+        response, project_id=prompt.project_id, session_id=session_id, external_id=prompt.external_id
     )
 
 

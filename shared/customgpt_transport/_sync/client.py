@@ -11,19 +11,17 @@ import requests
 
 from customgpt_transport._api.calls import Blocking
 from customgpt_transport._api.resources import Api
-from customgpt_transport._flights import Flight, flights
 from customgpt_transport._flows import Flow, T
 from customgpt_transport._flows.citations import AT_ONCE, CitationCache, Lookup
-from customgpt_transport._flows.once import Once, failed, prepare_once, seek
+from customgpt_transport._flows.once import ask_once, prepare_once
 from customgpt_transport._flows.paging import Pages
-from customgpt_transport._flows.prompts import Prompt, ask, begin, prepare
+from customgpt_transport._flows.prompts import ask, prepare
 from customgpt_transport._keywords import names_keywords
 from customgpt_transport._secrets import Secret
 from customgpt_transport._sync.http import Connections
-from customgpt_transport._sync.performing import drive, take_turn
+from customgpt_transport._sync.performing import drive
 from customgpt_transport._sync.stream import MessageStream
 from customgpt_transport._sync.together import together
-from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.models import Citation, FileInput, Message
 from customgpt_transport.options import ClientOptions, PromptSettings, with_defaults
 
@@ -90,19 +88,8 @@ class Client(Api[Blocking]):
         one provably never arrived.
         """
         asked = prepare(prompt, self.options, session_id, project_id, settings, files, options)
-        return self._ask(asked, session_id)
-
-    def _ask(self, asked: Prompt, session_id: str | None) -> Message:
-        asked, session = drive(begin(asked, session_id), self._connections, asked.options)
-        turn = take_turn(asked, session)
-        prompt_id = None
-        try:
-            flow = ask(asked, session, turn.seen)
-            message = drive(flow, self._connections, asked.options)
-            prompt_id = message.prompt_id
-            return message
-        finally:
-            turn.end(prompt_id)
+        flow = ask(asked, session_id, blocking=True)
+        return drive(flow, self._connections, asked.options)
 
     def ask_once(
         self,
@@ -150,34 +137,8 @@ class Client(Api[Blocking]):
             files=files,
             options=options,
         )
-        while True:
-            flight, own = flights.board(once.flight, once.prompt.external_id, blocking=True)
-            if own:
-                return self._lead(once, flight)
-            flight.landed.result()
-            if (message := flight.outcome()) is not None:
-                return message
-
-    def _lead(self, once: Once, flight: Flight) -> Message:
-        """Ask for all who share the flight."""
-        options = once.prompt.options
-        outcome: Message | Exception | None = None
-        try:
-            found = drive(seek(once), self._connections, options)
-            if isinstance(found, Message):
-                outcome = found
-                return found
-            try:
-                outcome = self._ask(once.prompt, found.session_id)
-            except CustomGPTError as error:
-                raised = drive(failed(once, found, error), self._connections, options)
-                raise raised from (None if raised is error else error)
-            return outcome
-        except Exception as error:
-            outcome = error
-            raise
-        finally:
-            flights.land(flight, outcome)
+        flow = ask_once(once, blocking=True)
+        return drive(flow, self._connections, once.prompt.options)
 
     def stream(
         self,

@@ -17,7 +17,7 @@ from customgpt_transport._flows import Send
 from customgpt_transport._secrets import Secret
 from customgpt_transport._sync.naming import LIBRARY_ERRORS, named
 from customgpt_transport._sync.pool import new_session
-from customgpt_transport._sync.reader import Reader, as_response, length
+from customgpt_transport._sync.reader import Reader
 from customgpt_transport._wire.http import Body, Request, Response, dump_json
 from customgpt_transport.options import ClientOptions
 
@@ -82,8 +82,8 @@ class Connections:
             pool = self._pools.setdefault(os.getpid(), new_session())
         return pool
 
-    def open(self, send: Send, options: ClientOptions) -> requests.Response:
-        """Send, and give the response when its headers are there. Raises our errors only, and the disk's."""
+    def open(self, send: Send, options: ClientOptions) -> Reader:
+        """Send, and return the body to read when the headers are there. Raises our errors and the disk's."""
         request = send.request
         first = min(options.first_byte_timeout, send.timeout or options.first_byte_timeout)
         brought = {} if self._own is not None else _route(options)
@@ -100,7 +100,7 @@ class Connections:
                 **brought,
             )
             if response.status_code >= 200:
-                return response
+                return Reader(response, options)
             response.close()  # an interim answer, taken for the final one by a session of the caller's
             problem: Exception = _naming.garbled(f"an answer with status {response.status_code}")
         except LIBRARY_ERRORS as error:
@@ -114,34 +114,21 @@ class Connections:
         raise problem
 
     def exchange(self, send: Send, options: ClientOptions) -> Response:
-        """Send, and give the whole response."""
-        clock = options.clock
-        ends_at = None if send.timeout is None else clock() + send.timeout
-        response = self.open(send, options)
-        sink = send.request.save_to
-        limit = None if ends_at is None else max(0.0, ends_at - clock())
-        if limit is None and sink is None:
-            limit = options.event_timeout  # a JSON answer is one event: bytes that trickle do not prolong it
-        body = Reader(response, options, limit)
-        if sink is None or not 200 <= response.status_code < 300:
-            try:
-                return as_response(response, body.rest(), options)
-            except BaseException:
-                body.hang_up()
-                raise
-        count, total, complete = 0, length(response), False
+        """Send, and return the whole response."""
+        clock, sink = options.clock, send.request.save_to
+        began_at = clock()
+        body = self.open(send, options)
+        if send.timeout is not None:
+            body.bound("events", max(0.0, began_at + send.timeout - clock()))
+        elif sink is None:  # a JSON answer is one event: bytes that trickle do not prolong it
+            body.bound("events", options.event_timeout)
         try:
-            sink.open()
-            while chunk := body.read():
-                sink.write(chunk)
-                count += len(chunk)
-                sink.received(count, total)
-            complete = True
-        finally:
-            if not complete:
-                body.hang_up()
-            sink.close(complete=complete)
-        return as_response(response, b"", options, saved=count)
+            if sink is None or not 200 <= body.status < 300:
+                return body.response(body.rest())
+            return body.response(saved=body.save(sink))
+        except BaseException:
+            body.hang_up()
+            raise
 
 
 def _timeout(connect: float, first: float, total: float | None) -> Any:

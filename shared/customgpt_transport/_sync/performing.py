@@ -1,117 +1,51 @@
-"""What the blocking client holds while a prompt runs, and how it performs what flows ask for."""
+"""How the blocking client performs what flows ask for."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import TimeoutError as WaitedTooLong
+from concurrent.futures import wait
 from functools import partial
 from typing import Any
 
-from customgpt_transport import _environment, _naming, _observe
-from customgpt_transport._flows import Disk, Effect, Flow, Send, Sleep, T
-from customgpt_transport._flows.prompts import Prompt
-from customgpt_transport._flows.turns import Turn
-from customgpt_transport._pacing import Gate, pacing, too_long
-from customgpt_transport._sessions import sessions
+from customgpt_transport._flows import Call, Disk, Effect, Flow, Open, Send, Sleep, T, Wait
 from customgpt_transport._sync.http import Connections
-from customgpt_transport._wire.http import Response
 from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.options import ClientOptions
 
-Opener = Callable[[Send], Response]
 
-
-def take_turn(prompt: Prompt, session_id: str) -> Turn:
-    """Wait until no other prompt of this process runs in the conversation, and there is a free slot."""
-    options = prompt.options
-    place = sessions.join((_environment.origin(options.base_url or ""), session_id), blocking=True)
-    try:
-        try:
-            place.granted.result(options.session_wait)
-        except WaitedTooLong:
-            if place.granted.cancel():
-                raise _naming.session_busy(options.session_wait, session_id) from None
-        gate = pacing.gate(options)
-        slot = gate.take(options.max_concurrent_prompts, blocking=True)
-        try:
-            try:
-                slot.granted.result(options.session_wait)
-            except WaitedTooLong:
-                if slot.granted.cancel():
-                    raise _naming.slots_busy(options, session_id) from None
-        except BaseException:
-            slot.granted.cancel()
-            gate.release(slot)
-            raise
-    except BaseException:
-        place.granted.cancel()
-        sessions.leave(place)
-        raise
-    return Turn(place, gate, slot, sessions.seen(place.key))
-
-
-def drive(flow: Flow[T], connections: Connections, options: ClientOptions, opener: Opener | None = None) -> T:
-    """Perform what the flow yields, until it returns. `opener` performs a streamed `Send`."""
-    performer = _Performer(connections, options, opener)
-    step: Callable[[], Effect] = partial(next, flow)
+def drive(flow: Flow[T], connections: Connections, options: ClientOptions) -> T:
+    """Perform what the flow yields, until it returns."""
+    steps: list[Callable[[], Effect]] = [partial(next, flow)]
     try:
         while True:
             try:
-                effect = step()
-            except StopIteration as done:  # the flow's own; one that a hook raises is not its end
+                # Popped: what is sent back may echo the key, and tracebacks can show locals.
+                effect = steps.pop()()
+            except StopIteration as done:
                 return done.value  # type: ignore[no-any-return]  # what the flow returns is a T
             try:
-                step = partial(flow.send, performer.perform(effect))
+                steps.append(partial(flow.send, _perform(effect, connections, options)))
             except CustomGPTError as error:
-                step = partial(flow.throw, error)
+                steps.append(partial(flow.throw, error))
     finally:
         flow.close()
 
 
-class _Performer:
-    """Performs the effects of one flow."""
-
-    def __init__(self, connections: Connections, options: ClientOptions, opener: Opener | None) -> None:
-        self._connections = connections
-        self._options = options
-        self._opener = opener
-        self._waited = 0.0  # the moment until which this flow has waited already
-
-    def perform(self, effect: Effect) -> Any:
-        if isinstance(effect, Disk):
-            return effect.look()
-        if isinstance(effect, Sleep):
-            if effect.retry is not None:
-                _observe.retrying(self._options, effect.retry)
-            self._waited = self._options.clock() + effect.seconds
-            self._sleep(effect.seconds)
-            return None
-        options, gate = self._options, pacing.gate(self._options)
-        if effect.request.kind == "prompt":
-            self._wait_for(gate)
-        began_at = options.clock()
-        _observe.began(options, effect)
-        try:
-            if effect.request.stream and self._opener is not None:
-                response = self._opener(effect)
-            else:
-                response = self._connections.exchange(effect, options)
-        except CustomGPTError as error:
-            _observe.ended(options, effect, began_at, error=error)
-            raise
-        _observe.ended(options, effect, began_at, status=response.status)
-        gate.heard(response, options.clock())
-        return response
-
-    def _wait_for(self, gate: Gate) -> None:
-        clock = self._options.clock
-        while (opens_at := gate.opening(clock(), self._waited)) is not None:
-            pause = opens_at - clock()
-            if problem := too_long(pause, self._options.retry.patience):
-                raise problem
-            self._waited = opens_at
-            self._sleep(pause)
-
-    def _sleep(self, seconds: float) -> None:
-        (self._options.sleep or time.sleep)(max(0.0, seconds))
+def _perform(effect: Effect, connections: Connections, options: ClientOptions) -> Any:
+    match effect:
+        case Send():
+            return connections.exchange(effect, options)
+        case Open(send):
+            return connections.open(send, options)
+        case Call(method):
+            return method()
+        case Sleep(seconds):
+            (options.sleep or time.sleep)(max(0.0, seconds))
+        case Wait(future, seconds):
+            if not future.done():
+                wait([future], seconds)
+            return future.done()
+        case Disk(look):
+            return look()
+    return None

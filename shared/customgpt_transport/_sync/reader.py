@@ -17,21 +17,19 @@ from customgpt_transport import _naming
 from customgpt_transport._secrets import redact_bytes, redact_headers
 from customgpt_transport._sync.naming import LIBRARY_ERRORS, named
 from customgpt_transport._sync.pool import Line
-from customgpt_transport._wire.http import Response
+from customgpt_transport._wire.http import Response, Sink
 from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.options import ClientOptions
 
-ERROR_BYTES = 64 * 1024
 BLOCK = 64 * 1024
+ERROR_BYTES = 64 * 1024
 DRAIN_SECONDS, DRAIN_BYTES = 0.1, 64 * 1024
 
 
 class Reader:
-    """The body of one response, piece by piece, with its clocks. All of it may take `limit` seconds."""
+    """The body of one response, read piece by piece under its clocks."""
 
-    def __init__(
-        self, response: requests.Response, options: ClientOptions, limit: float | None = None
-    ) -> None:
+    def __init__(self, response: requests.Response, options: ClientOptions) -> None:
         self._response = response
         self._options = options
         self._chunks = _pieces(response)
@@ -42,7 +40,12 @@ class Reader:
         self._ended = False
         self._process = os.getpid()
         self.arm("idle", options.idle_timeout)
-        self.bound("events", limit)
+        self.bound("events", None)
+
+    @property
+    def status(self) -> int:
+        """The response's status."""
+        return self._response.status_code
 
     def bound(self, clock: str, seconds: float | None) -> None:
         """Let all that is still to come take at most `seconds`, by the name of `clock`; None lifts that."""
@@ -81,7 +84,7 @@ class Reader:
 
     def rest(self) -> bytes:
         """Give all that is left: of an answer at most `max_event_bytes`, of an error the beginning."""
-        good = 200 <= self._response.status_code < 300
+        good = 200 <= self.status < 300
         most = self._options.max_event_bytes if good else ERROR_BYTES
         parts, size = [], 0
         try:
@@ -120,23 +123,41 @@ class Reader:
             # garbage collector comes here, too.
             self._response.raw.close()
 
+    def hang_up_from_anywhere(self) -> None:
+        """As `hang_up`, from the garbage collector, which runs on any thread."""
+        self.hang_up()
+
+    def response(self, body: bytes = b"", *, saved: int = 0) -> Response:
+        """Return the plain response; a key that the body or a header echoes is taken out."""
+        response = self._response
+        return Response(
+            status=response.status_code,
+            headers=redact_headers(response.headers.items(), self._options.api_key or ""),
+            body=redact_bytes(body, self._options.api_key or ""),
+            url=(response.url or "").partition("?")[0],
+            saved=saved,
+        )
+
+    def save(self, sink: Sink) -> int:
+        """Write the body to `sink` and return the number of bytes; what is not complete is thrown away."""
+        count, total, complete = 0, _length(self._response), False
+        try:
+            sink.open()
+            while chunk := self.read():
+                sink.write(chunk)
+                count += len(chunk)
+                sink.received(count, total)
+            complete = True
+        finally:
+            sink.close(complete=complete)
+        return count
+
     def _wait_for(self, seconds: float) -> None:
         with contextlib.suppress(OSError):  # closed meanwhile: the next read tells
             if self._line is not None:
                 self._line.arm(max(seconds, 0.001))
             elif self._socket is not None:
                 self._socket.settimeout(max(seconds, 0.001))
-
-
-def as_response(response: requests.Response, body: bytes, options: ClientOptions, saved: int = 0) -> Response:
-    """Give the plain response; a key that the body echoes is taken out."""
-    return Response(
-        status=response.status_code,
-        headers=redact_headers(response.headers.items(), options.api_key or ""),
-        body=redact_bytes(body, options.api_key or ""),
-        url=(response.url or "").partition("?")[0],
-        saved=saved,
-    )
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
@@ -186,7 +207,7 @@ def _incoming(response: requests.Response) -> Any:
     return getattr(getattr(getattr(response.raw, "_fp", None), "fp", None), "raw", None)
 
 
-def length(response: requests.Response) -> int | None:
+def _length(response: requests.Response) -> int | None:
     """Give the number of bytes that are to come, None when that is not known."""
     text = response.headers.get("Content-Length", "")
     encoded = response.headers.get("Content-Encoding", "identity") != "identity"
