@@ -44,11 +44,14 @@ def names_keywords(cls: type[T]) -> type[T]:
     def __init__(self: T, *args: Any, **keywords: Any) -> None:
         if isinstance(keywords.get("api_key"), str):
             keywords["api_key"] = Secret(keywords["api_key"])  # at once: tracebacks can show locals
-        for name in keywords.keys() - known:
-            raise TypeError(
-                f"{cls.__name__}() got an unexpected keyword argument {name!r}.{did_you_mean(name, known)}"
-            )
-        construct(self, *args, **keywords)
+        try:
+            construct(self, *args, **keywords)
+        except TypeError:
+            for name in keywords.keys() - known:
+                hint = did_you_mean(name, known)
+                message = f"{cls.__name__}() got an unexpected keyword argument {name!r}.{hint}"
+                raise TypeError(message) from None
+            raise
 
     cls.__init__ = __init__  # type: ignore[method-assign, assignment]  # the same signature, checked
     return cls
