@@ -31,7 +31,7 @@ _local = threading.local()
 
 
 def _this_thread() -> object:
-    """Give what stands for this thread: its number would be that of another once it has ended."""
+    """Return what stands for this thread: its number would be that of another once it has ended."""
     try:
         return _local.name
     except AttributeError:
@@ -125,7 +125,7 @@ class Sessions:
         self._guard.soon(partial(self._leave, ticket))
 
     def seen(self, key: Key) -> int:
-        """Give the greatest prompt id known in the conversation, 0 when none is."""
+        """Return the greatest prompt id known in the conversation, 0 when none is."""
         with self._guard, self._guard.lock:
             return self._seen.get(key, 0)
 

@@ -77,7 +77,7 @@ class AsyncClient(Api[Awaited]):
         files: Sequence[FileInput] = (),
         options: ClientOptions | None = None,
     ) -> Message:
-        """Give the whole answer to `prompt`, in a new conversation or in the one of `session_id`.
+        """Return the whole answer to `prompt`, in a new conversation or in the one of `session_id`.
 
         Raises `ConfigurationError`, a kind of `APIError`, a kind of `TransportError`, or `ProtocolError`. An
         answer that was lost on the way is looked for first; the prompt is never sent twice unless the first
@@ -146,7 +146,7 @@ class AsyncClient(Api[Awaited]):
         files: Sequence[FileInput] = (),
         options: ClientOptions | None = None,
     ) -> AsyncMessageStream:
-        """Give the answer as a stream, for `async with`; entering sends the prompt. As `ask`."""
+        """Return the answer as a stream, to enter with `async with`; entering sends the prompt. As `ask`."""
         asked = prepare(prompt, self.options, session_id, project_id, settings, files, options)
         return AsyncMessageStream(self._connections, asked, session_id)
 

@@ -111,7 +111,7 @@ class Connections:
         return self._certificates[verify]
 
     async def open(self, send: Send, options: ClientOptions) -> Reader:
-        """Send, and give the response's body to read when its headers are there. Raises our errors only."""
+        """Send, and return the body to read when the headers are there. Raises our errors and the disk's."""
         brought: dict[str, Any] = {}
         if self._factory is None:
             brought = {"ssl": await self._verify(options), "proxy": options.proxy or None}
@@ -168,7 +168,7 @@ class Connections:
         raise problem
 
     async def exchange(self, send: Send, options: ClientOptions) -> Response:
-        """Send, and give the whole response."""
+        """Send, and return the whole response."""
         body = await self.open(send, options)
         sink = send.request.save_to
         # A JSON answer is one event: bytes that trickle do not prolong it.
@@ -226,7 +226,7 @@ def _new_session() -> aiohttp.ClientSession:
 
 
 def _socket(address: Any) -> socket.socket:
-    """Give a socket whose idle connection is kept alive on the way, where the platform can."""
+    """Return a socket whose idle connection is kept alive on the way, where the platform can."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family=family, type=kind, proto=protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -237,7 +237,7 @@ def _socket(address: Any) -> socket.socket:
 
 
 def _certificates(verify: bool | str) -> ssl.SSLContext:
-    """Give the context for `verify`: True means the certificates that requests uses, too."""
+    """Return the context for `verify`: True means the certificates that requests uses, too."""
     path = certifi.where() if verify is True else str(verify)
     if os.path.isdir(path):
         return ssl.create_default_context(capath=path)

@@ -28,7 +28,7 @@ _NEVER_SENT = (
 
 
 def named(error: BaseException, options: ClientOptions, clock: str, seconds: float) -> CustomGPTError:
-    """Give our error for theirs. `clock` is the one that was running, for `seconds`.
+    """Return our error for theirs. `clock` is the one that was running, for `seconds`.
 
     The original is not chained: it holds the request with its headers.
     """

@@ -58,12 +58,12 @@ class Reader:
         self._clock, self._seconds = clock, max(seconds, 0.001)
 
     def bound(self, clock: str, seconds: float | None) -> None:
-        """Let all further reads take at most `seconds` together, however bytes trickle; None: no bound."""
+        """Let all that is still to come take at most `seconds`, however bytes trickle; None lifts that."""
         self._total = None if seconds is None else (clock, seconds)
         self._deadline = self._options.clock() + (seconds or 0.0)
 
     async def read(self) -> bytes:
-        """Give the next bytes, b"" at the end. Raises our errors only."""
+        """Return the next bytes, b"" at the end. Raises our errors only."""
         if self._ended:
             return b""
         seconds = self._seconds
@@ -97,7 +97,7 @@ class Reader:
         return named(error, self._options, clock, seconds)
 
     async def rest(self) -> bytes:
-        """Give all that is left: of an answer at most `max_event_bytes`, of an error the beginning."""
+        """Return all that is left: of an answer at most `max_event_bytes`, of an error the beginning."""
         good = 200 <= self.status < 300
         most = self._options.max_event_bytes if good else ERROR_BYTES
         parts, size = [], 0
@@ -114,7 +114,7 @@ class Reader:
         return b"".join(parts)
 
     async def drain(self) -> None:
-        """Read what little may follow, so that the connection can be used again; hang up where it is more."""
+        """Read what little may follow, so that the connection can be used again, or else hang up."""
         ends_at, left = self._loop.time() + DRAIN_SECONDS, DRAIN_BYTES
         try:
             with contextlib.suppress(CustomGPTError):

@@ -54,7 +54,7 @@ class Sending:
         return self._json
 
     def headers(self, options: ClientOptions) -> dict[str, str]:
-        """Give the headers; the key is one of them."""
+        """Return the headers; the key is one of them."""
         request = self._request
         headers = {
             "Authorization": Secret(f"Bearer {options.api_key}"),

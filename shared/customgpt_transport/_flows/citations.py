@@ -29,7 +29,7 @@ class CitationCache:
         self._kept: OrderedDict[tuple[int, int], tuple[float, Citation]] = OrderedDict()
 
     def get(self, project_id: int, citation_id: int) -> Citation | None:
-        """Give a citation that is not too old."""
+        """Return a citation that is not too old."""
         key = (project_id, citation_id)
         kept = self._kept.get(key)
         if kept is None:

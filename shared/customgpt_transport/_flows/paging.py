@@ -40,7 +40,7 @@ class Pages(Generic[T]):
         return self._request is not None
 
     def next(self) -> Flow[tuple[T, ...]]:
-        """Give the rows of the next page; none when there is none."""
+        """Return the rows of the next page; none when there is none."""
         if self._request is None:
             return ()
         found: Paginated[T] = yield from fetch(self._request, self._options, self._parse)

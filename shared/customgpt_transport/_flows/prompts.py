@@ -51,7 +51,7 @@ class Prompt:
     made_at: datetime = field(default_factory=partial(datetime.now, timezone.utc))
 
     def answer(self, session_id: str) -> Answer:
-        """Give the empty answer to fill."""
+        """Return the empty answer to fill."""
         return Answer(
             prompt=self.text,
             project_id=self.project_id,
@@ -115,7 +115,7 @@ def _checked(settings: object) -> PromptSettings:
 
 
 def project_of(project_id: object, options: ClientOptions) -> int:
-    """Give the agent that a call is about: the one given, else the client's own."""
+    """Return the agent that a call is about: the one given, else the client's own."""
     if project_id is not None:
         return project_number(project_id)
     if options.project_id is None:
@@ -255,7 +255,7 @@ def is_recoverable(error: CustomGPTError) -> bool:
 
 
 def _pauses(patience: float) -> Iterator[tuple[float, float]]:
-    """Give each pause with the seconds left after it; the last is cut to what the patience allows."""
+    """Return each pause with the seconds left after it; the last is cut to what the patience allows."""
     left = patience
     for pause in POLLS:
         if left <= 0:

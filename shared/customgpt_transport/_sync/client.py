@@ -81,7 +81,7 @@ class Client(Api[Blocking]):
         files: Sequence[FileInput] = (),
         options: ClientOptions | None = None,
     ) -> Message:
-        """Give the whole answer to `prompt`, in a new conversation or in the one of `session_id`.
+        """Return the whole answer to `prompt`, in a new conversation or in the one of `session_id`.
 
         Raises `ConfigurationError`, a kind of `APIError`, a kind of `TransportError`, or `ProtocolError`. An
         answer that was lost on the way is looked for first; the prompt is never sent twice unless the first
@@ -150,7 +150,7 @@ class Client(Api[Blocking]):
         files: Sequence[FileInput] = (),
         options: ClientOptions | None = None,
     ) -> MessageStream:
-        """Give the answer as a stream, to be entered with `with`; entering sends the prompt. As `ask`."""
+        """Return the answer as a stream, to enter with `with`; entering sends the prompt. As `ask`."""
         asked = prepare(prompt, self.options, session_id, project_id, settings, files, options)
         return MessageStream(self._connections, asked, session_id)
 

@@ -38,7 +38,7 @@ def note_unsent(error: BaseException) -> None:
 def named(
     error: BaseException, options: ClientOptions, clock: str, seconds: float, *, answering: bool = False
 ) -> CustomGPTError:
-    """Give our error for theirs. `clock` is the one that was running, for `seconds`.
+    """Return our error for theirs. `clock` is the one that was running, for `seconds`.
 
     requests raises one `ConnectionError` for a refused and for a dropped connection; what it wraps tells.
     That nothing was sent needs a proof, since a prompt is then sent again: the mark of our connections, or an
@@ -75,7 +75,7 @@ def named(
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Give the error and all that it wraps, each once, outermost first.
+    """Return the error and all that it wraps, each once, outermost first.
 
     Not its `__context__`: that is whatever the caller was busy with, a refused connection of theirs, say.
     """

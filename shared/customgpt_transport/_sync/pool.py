@@ -79,7 +79,7 @@ class Line(io.RawIOBase):
         return True
 
     def fileno(self) -> int:
-        """Give the socket's own number."""
+        """Return the socket's own number."""
         return self._opened.fileno()
 
     def close(self) -> None:
@@ -267,7 +267,7 @@ class _Session(requests.Session):
 
 
 def new_session() -> requests.Session:
-    """Give a session that keeps nothing but idle connections."""
+    """Return a session that keeps nothing but idle connections."""
     session = _Session()
     session.trust_env = False  # no netrc; proxies and certificates are worked out once for both clients
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

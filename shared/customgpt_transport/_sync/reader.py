@@ -48,7 +48,7 @@ class Reader:
         return self._response.status_code
 
     def bound(self, clock: str, seconds: float | None) -> None:
-        """Let all that is still to come take at most `seconds`, by the name of `clock`; None lifts that."""
+        """Let all that is still to come take at most `seconds`, however bytes trickle; None lifts that."""
         self._bound, self._limit = clock, seconds or 0.0
         self._deadline = None if seconds is None else self._options.clock() + seconds
 
@@ -58,7 +58,7 @@ class Reader:
         self._wait_for(seconds)
 
     def read(self) -> bytes:
-        """Give the next bytes, b"" at the end. Raises our errors only."""
+        """Return the next bytes, b"" at the end. Raises our errors only."""
         clock, seconds = self._clock, self._seconds
         try:
             if self._line is not None:
@@ -83,7 +83,7 @@ class Reader:
         raise problem
 
     def rest(self) -> bytes:
-        """Give all that is left: of an answer at most `max_event_bytes`, of an error the beginning."""
+        """Return all that is left: of an answer at most `max_event_bytes`, of an error the beginning."""
         good = 200 <= self.status < 300
         most = self._options.max_event_bytes if good else ERROR_BYTES
         parts, size = [], 0
@@ -100,7 +100,7 @@ class Reader:
         return b"".join(parts)
 
     def drain(self) -> None:
-        """Read what little may follow, so that the connection can be used again; hang up where it is more."""
+        """Read what little may follow, so that the connection can be used again, or else hang up."""
         ends_at, left = time.monotonic() + DRAIN_SECONDS, DRAIN_BYTES
         with contextlib.suppress(CustomGPTError):
             while not self._ended and left > 0 and (wait := ends_at - time.monotonic()) > 0:
@@ -110,7 +110,7 @@ class Reader:
             self.hang_up()
 
     def hang_up(self) -> None:
-        """Close the connection now; a thread that reads from it wakes. Harmless when repeated."""
+        """Close the connection now. Harmless when repeated, and after the end."""
         if self._ended:
             return
         self._ended = True
@@ -161,7 +161,7 @@ class Reader:
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """Give the bytes as they come. Each kind of body has one way that neither waits nor loses any."""
+    """Return the bytes as they come. Each kind of body has one way that neither waits nor loses any."""
     raw = response.raw
     if not isinstance(raw, urllib3.HTTPResponse):  # a cassette
         return iter(response.iter_content(8192))
@@ -172,7 +172,7 @@ def _pieces(response: requests.Response) -> Iterator[bytes]:
 
 
 def _chunks(raw: urllib3.HTTPResponse, body: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Give what is there of each chunk.
+    """Return what is there of each chunk.
 
     urllib3's `stream` waits until the chunk that was announced is whole, and its `read1` costs twice as much.
     """
@@ -182,14 +182,14 @@ def _chunks(raw: urllib3.HTTPResponse, body: http.client.HTTPResponse) -> Iterat
 
 
 def _by_what_is_there(raw: urllib3.HTTPResponse) -> Iterator[bytes]:
-    """Give what one `recv` gave, each time. Where it is decoded, nothing may come out of something."""
+    """Return what one `recv` gave, each time. Where it is decoded, nothing may come out of something."""
     encoded = bool(raw.headers.get("content-encoding"))
     while (chunk := raw.read1(BLOCK, decode_content=True)) or (encoded and not raw.closed):
         yield chunk
 
 
 def _socket_of(response: requests.Response) -> socket.socket | None:
-    """Give the socket, to set its clock and to hang up at once; None under a cassette."""
+    """Return the socket, to set its clock and to hang up at once; None under a cassette."""
     raw: Any = response.raw
     found = getattr(getattr(raw, "connection", None), "sock", None)
     if found is None:
@@ -198,7 +198,7 @@ def _socket_of(response: requests.Response) -> socket.socket | None:
 
 
 def _line_of(response: requests.Response) -> Line | None:
-    """Give the line, where the connection is one of our own."""
+    """Return the line, where the connection is one of our own."""
     found = _incoming(response)
     return found if isinstance(found, Line) else None
 
@@ -208,7 +208,7 @@ def _incoming(response: requests.Response) -> Any:
 
 
 def _length(response: requests.Response) -> int | None:
-    """Give the number of bytes that are to come, None when that is not known."""
+    """Return the number of bytes that are to come, None when that is not known."""
     text = response.headers.get("Content-Length", "")
     encoded = response.headers.get("Content-Encoding", "identity") != "identity"
     return int(text) if text.isascii() and text.isdigit() and not encoded else None
