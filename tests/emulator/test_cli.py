@@ -283,9 +283,9 @@ class TestMistakes:
         ("switch", "said"),
         [
             ("nope=1", "nope is no switch; there are unknown_session"),
-            ("unknown_session=maybe", "unknown_session takes 404 or create, not 'maybe'"),
-            ("strict_name=perhaps", "strict_name takes true or false"),
-            ("readiness_delay=soon", "readiness_delay takes a number"),
+            ("unknown_session=maybe", "unknown_session must be '404' or 'create', not 'maybe'"),
+            ("strict_name=perhaps", "strict_name must be True or False"),
+            ("readiness_delay=soon", "readiness_delay must be a number"),
         ],
     )
     def test_a_switch_is_misspelt(self, handbook: Path, switch: str, said: str):

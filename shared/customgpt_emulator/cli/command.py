@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,12 +14,20 @@ import click
 
 from customgpt_emulator.cli.options import SWITCHES, parse_fault_option, parse_switch
 from customgpt_emulator.cli.screen import Screen
+from customgpt_emulator.control import is_loopback
 from customgpt_emulator.emulator import Emulator
 from customgpt_emulator.faults.parse import order_fault
 from customgpt_emulator.state.facts import read_facts
 from customgpt_emulator.state.switches import Switches
 
 __all__ = ["command"]
+
+LONG_NAMES = {
+    "rpm": "requests_per_minute",
+    "concurrency": "concurrent_prompts",
+    "ttft": "time_to_first_token",
+    "tps": "tokens_per_second",
+}
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -76,7 +84,13 @@ __all__ = ["command"]
     help=f"Behaviour where the service is unknown; may be repeated. Names: {', '.join(SWITCHES)}.",
 )
 def command(
-    documents: Path, host: str, port: int, reset: bool, watch: bool, verdict: bool, **given: Any
+    documents: Path,
+    faults: Sequence[tuple[str, dict[str, Any]]],
+    facts: Path | None,
+    switches: Sequence[tuple[str, Any]],
+    reset: bool,
+    verdict: bool,
+    **options: Any,
 ) -> None:
     """Serve the CustomGPT API over a folder of documents, on this machine."""
     screen = Screen()
@@ -89,28 +103,14 @@ def command(
         screen.indexing(done, total)
 
     try:
-        seen = read_facts(given["facts"]) if given["facts"] else {}
-        emulator = Emulator(
-            documents,
-            host=host,
-            port=port,
-            api_key=given["api_key"],
-            state=given["state"],
-            seed=given["seed"],
-            control=given["control"],
-            watch=watch,
-            requests_per_minute=given["rpm"],
-            credits=given["credits"],
-            concurrent_prompts=given["concurrency"],
-            time_to_first_token=given["ttft"],
-            tokens_per_second=given["tps"],
-            jitter=given["jitter"],
-            switches=Switches(**seen | dict(given["switches"])),
-            progress=progress,
-        )
+        settled = read_facts(facts) if facts else {}
+        given = Switches(**settled | dict(switches))
+        named = {LONG_NAMES.get(name, name): value for name, value in options.items()}
+        emulator = Emulator(documents, switches=given, progress=progress, **named)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    if not _is_loopback(host):
+    host, port = options["host"], options["port"]
+    if not is_loopback(host):
         screen.warn(
             f"Listening on {host}: whoever reaches this machine and has the key can use the emulator."
         )
@@ -119,9 +119,9 @@ def command(
             emulator.start()
             if reset:
                 emulator.reset()
-            for verb, arguments in given["faults"]:
+            for verb, arguments in faults:
                 order_fault(emulator.faults, verb, arguments)
-            screen.ready(emulator, documents, watched=watch)
+            screen.ready(emulator, documents, watched=options["watch"])
             while True:
                 time.sleep(3600)
         except KeyboardInterrupt:
@@ -181,10 +181,3 @@ def _sentence(error: Exception, host: str, port: int) -> str:
     if isinstance(error, OSError) and "could not bind" in str(error):  # Python 3.13 on: without a number
         return f"Cannot listen on {host}: {error}."
     return str(error)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

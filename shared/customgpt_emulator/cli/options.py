@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-import types
-import typing
 from dataclasses import fields
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import click
 
-from customgpt_emulator.faults.parse import parse_fault, verbs
-from customgpt_emulator.state.switches import Switches
+from customgpt_emulator.faults.parse import parse_fault, readings, verbs
+from customgpt_emulator.state.switches import Switches, what_it_takes
 
 __all__ = ["SWITCHES", "parse_fault_option", "parse_switch"]
 
-_WORDS = {
-    "true": True,
-    "yes": True,
-    "on": True,
-    "1": True,
-    "false": False,
-    "no": False,
-    "off": False,
-    "0": False,
-}
-_HINTS = get_type_hints(Switches)
-SWITCHES = {field.name: _HINTS[field.name] for field in fields(Switches)}
+SWITCHES = [field.name for field in fields(Switches)]
 
 
 def parse_switch(value: str) -> tuple[str, Any]:
-    """`name=value` of one of the emulator's switches, as (name, value); `name` alone means true.
+    """Return (name, value) from `name=value`, which sets one of the emulator's switches; `name` means true.
 
-    Raises `click.BadParameter`, naming the switches there are or the values that one takes.
+    Raises `click.BadParameter`, which lists the switches or the values that this one takes.
     """
     name, sign, text = value.partition("=")
     name = name.strip().replace("-", "_")
     if name not in SWITCHES:
         raise click.BadParameter(f"{name} is no switch; there are {', '.join(SWITCHES)}.")
-    try:
-        return name, _read(SWITCHES[name], text.strip() if sign else "true")
-    except ValueError:
-        raise click.BadParameter(f"{name} takes {_choices(SWITCHES[name])}, not {text!r}.") from None
+    for reading in readings(text.strip() if sign else "true"):
+        wanted = what_it_takes(name, reading)
+        if wanted is None:
+            return name, reading
+    raise click.BadParameter(f"{name} must be {wanted}, not {reading!r}.")
 
 
 def parse_fault_option(value: str) -> tuple[str, dict[str, Any]]:
@@ -71,27 +59,3 @@ def _table_of_verbs() -> str:
 
 def _parameters(taken: dict[str, str]) -> str:
     return ", ".join(f"{name}: {kind}" for name, kind in taken.items())
-
-
-def _read(hint: Any, text: str) -> Any:
-    """The value that the text means for a switch of this type; raises `ValueError` when it means none."""
-    if get_origin(hint) is Literal:
-        for choice in get_args(hint):
-            if str(choice) == text:
-                return choice
-        raise ValueError(text)
-    if get_origin(hint) in (types.UnionType, typing.Union):
-        if text.lower() in ("none", "null", ""):
-            return None
-        (hint,) = (one for one in get_args(hint) if one is not type(None))
-    if hint is bool:
-        if text.lower() not in _WORDS:
-            raise ValueError(text)
-        return _WORDS[text.lower()]
-    return hint(text)
-
-
-def _choices(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return " or ".join(str(choice) for choice in get_args(hint))
-    return "true or false" if hint is bool else "a number"

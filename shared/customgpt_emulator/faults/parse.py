@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from customgpt_emulator.faults import Faults, Order, Refusal
 from customgpt_emulator.faults.fault import Lossy, Ordering
 
-__all__ = ["order_fault", "parse_fault", "verbs"]
+__all__ = ["order_fault", "parse_fault", "readings", "verbs"]
+
+_WORDS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
 
 def verbs() -> dict[str, dict[str, str]]:
@@ -45,8 +47,24 @@ def parse_fault(text: str) -> tuple[str, dict[str, Any]]:
         if not equals:
             raise ValueError(f"{verb}: {part.strip()!r} is no argument; write name=value.")
         _check_name(verb, name, types)
-        arguments[name] = _read(value.strip(), types[name])
+        arguments[name] = next(
+            (reading for reading in readings(value.strip()) if _fits(reading, types[name])), value.strip()
+        )
     return verb, arguments
+
+
+def readings(text: str) -> Iterator[Any]:
+    """Yield the values that a text may stand for: None, true or false, a number, and last the text itself."""
+    word = text.lower()
+    if word in ("none", "null"):
+        yield None
+    if word in _WORDS:
+        yield _WORDS[word]
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
+        yield int(text)
+    if re.fullmatch(r"-?[0-9]{0,18}\.?[0-9]{1,18}", text):
+        yield float(text)
+    yield text
 
 
 def order_fault(faults: Faults, verb: str, arguments: Mapping[str, Any]) -> Order | Refusal:
@@ -77,20 +95,6 @@ def _types(verb: str) -> dict[str, str]:
 def _check_name(verb: str, name: str, types: Mapping[str, str]) -> None:
     if name not in types:
         raise ValueError(f"{verb} takes no {name!r}; it takes {', '.join(types) or 'nothing'}.")
-
-
-def _read(value: str, kind: str) -> Any:
-    """A value of the type that is wanted; text when it can be nothing else."""
-    kinds = kind.split(" | ")
-    if "None" in kinds and value.lower() == "none":
-        return None
-    if "bool" in kinds and value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    if {"int", "float"} & set(kinds) and re.fullmatch(r"-?[0-9]{1,18}", value):
-        return int(value)
-    if "float" in kinds and re.fullmatch(r"-?[0-9]{0,18}\.[0-9]{1,18}", value):
-        return float(value)
-    return value
 
 
 def _fits(value: Any, kind: str) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-__all__ = ["Switches"]
+__all__ = ["Switches", "what_it_takes"]
 
 
 @dataclass
@@ -66,10 +66,9 @@ class Switches:
     """JSON bodies in ASCII, as PHP writes them; False: UTF-8 on the wire."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        kinds = _kinds()
-        if name not in kinds:
-            raise AttributeError(f"there is no switch {name!r}; there are {', '.join(kinds)}.")
-        wanted = _wanted(name, kinds[name], value)
+        if name not in _kinds():
+            raise AttributeError(f"there is no switch {name!r}; there are {', '.join(_kinds())}.")
+        wanted = what_it_takes(name, value)
         if wanted is not None:
             raise ValueError(f"{name} must be {wanted}, not {value!r}.")
         super().__setattr__(name, value)
@@ -80,8 +79,9 @@ def _kinds() -> dict[str, Any]:
     return get_type_hints(Switches)
 
 
-def _wanted(name: str, kind: Any, value: Any) -> str | None:
-    """What the switch takes instead of this; None when the value is right."""
+def what_it_takes(name: str, value: Any) -> str | None:
+    """Return what a switch takes instead of a value; None when it takes the value."""
+    kind = _kinds()[name]
     if get_origin(kind) is Literal:
         choices = get_args(kind)
         good = any(value == choice and type(value) is type(choice) for choice in choices)
