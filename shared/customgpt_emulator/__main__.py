@@ -1,4 +1,4 @@
-"""The command line: `customgpt-emulator --documents DIR`."""
+"""`customgpt-emulator`, or `python -m customgpt_emulator`."""
 
 from __future__ import annotations
 

@@ -2,17 +2,17 @@
 
 | call | body, query | answer |
 |---|---|---|
-| `GET /_emulator` | | the verbs with their parameters, and what is in force |
+| `GET /_emulator` | | the verbs with their parameters, and the current values |
 | `POST /_emulator/faults/{verb}` | the verb's arguments as a JSON object | 201, the order |
-| `GET /_emulator/faults` | | the orders that are open |
-| `DELETE /_emulator/faults` | | takes them back, ends silences, opens the port |
+| `GET /_emulator/faults` | | the open orders |
+| `DELETE /_emulator/faults` | | cancels them, ends silences, opens the port |
 | `POST /_emulator/release` | | ends silences |
-| `GET /_emulator/journal` | what to search by, `limit` | the newest requests |
+| `GET /_emulator/journal` | search terms, `limit` | the newest requests |
 | `GET /_emulator/verdict` | `clients_closed` | what the clients did wrong |
 | `GET`, `PUT /_emulator/quotas` and `/_emulator/pacing` | the values to change | the values |
-| `POST /_emulator/reset` | | back to the beginning |
+| `POST /_emulator/reset` | | starts over |
 
-Needs the key, as everything does. Its requests are not in the journal, meet no faults and use no quota.
+They need the API key. These requests are not in the journal, meet no faults and use no quota.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ __all__ = ["Control", "is_loopback"]
 
 PREFIX = "/_emulator"
 CLOSED = (
-    "The controls are closed, as others may reach this address: open them with control=True or --control."
+    "The controls are closed, since others may reach this address. Open them with control=True or --control."
 )
-SHOWN = 100  # requests in one answer unless asked otherwise
-Handler = Callable[[web.Request], Awaitable[Any]]
+SHOWN = 100  # requests in one answer, by default
+ControlHandler = Callable[[web.Request], Awaitable[Any]]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address that is listened on."""
+    """Return whether an address to listen on can be reached from this machine only."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -51,7 +51,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Control:
-    """The controls of one emulator. `allowed` says whether they are open; `reset` starts everything anew."""
+    """The controls of one emulator. `allowed` says whether they are open, `reset` starts everything over."""
 
     def __init__(
         self, context: Context, faults: Faults, *, allowed: bool, reset: Callable[[], Awaitable[None]]
@@ -59,11 +59,11 @@ class Control:
         self._context = context
         self._faults = faults
         self._allowed = allowed
-        self._start_anew = reset
+        self._start_over = reset
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes of the controls."""
-        routes: tuple[tuple[str, str, Handler], ...] = (
+        routes: tuple[tuple[str, str, ControlHandler], ...] = (
             ("GET", "", self._overview),
             ("POST", "/faults/{verb}", self._order),
             ("GET", "/faults", self._orders),
@@ -80,7 +80,7 @@ class Control:
         for method, path, handler in routes:
             app.router.add_route(method, PREFIX + path, self._guarded(handler))
 
-    def _guarded(self, handler: Handler) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def _guarded(self, handler: ControlHandler) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def handle(request: web.Request) -> web.Response:
             with self._context.connections.of(request).held():
                 response = await self._answer(request, handler)
@@ -90,7 +90,7 @@ class Control:
 
         return handle
 
-    async def _answer(self, request: web.Request, handler: Handler) -> web.Response:
+    async def _answer(self, request: web.Request, handler: ControlHandler) -> web.Response:
         try:
             if not self._context.admits(request):
                 raise unauthenticated()
@@ -118,7 +118,7 @@ class Control:
 
     async def _order(self, request: web.Request) -> dict[str, Any]:
         arguments, verb = await _arguments(request), request.match_info["verb"]
-        # In a thread, as any caller's: `refuse` waits for the loop to close the port.
+        # In a thread: `refuse` waits until the loop has closed the port.
         made = await asyncio.to_thread(order_fault, self._faults, verb, arguments)
         return _shown(made) if isinstance(made, Order) else {"verb": verb}
 
@@ -134,7 +134,7 @@ class Control:
         return {"released": True}
 
     async def _reset(self, request: web.Request) -> dict[str, Any]:
-        await self._start_anew()
+        await self._start_over()
         return {"reset": True}
 
     async def _journal(self, request: web.Request) -> dict[str, Any]:

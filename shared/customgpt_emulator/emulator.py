@@ -1,4 +1,4 @@
-"""The emulator for Python code: a server in a thread of its own, over a folder of documents."""
+"""The emulator as an object: a server in a thread of its own, over a folder of documents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from customgpt_emulator.state.switches import Switches
 
 __all__ = ["Emulator"]
 
-SHUTDOWN = 0.1  # seconds that requests in flight have when the emulator closes
+SHUTDOWN = 0.1  # seconds for requests in flight when the emulator closes
 
 
 class Emulator:
@@ -47,22 +47,24 @@ class Emulator:
         ...  # emulator.base_url, emulator.api_key, emulator.project_id
     ```
 
-    `documents`: the folder that the first agent answers from; without one the agent has no pages yet.
-    `host`, `port`: where to listen; loopback and a free port unless asked otherwise.
-    `api_key`: the key to accept; a fresh one unless given. `seed`: the same requests get the same bytes, with
-    ids, session ids and dates fixed (limits and delays are real time). `state`: an SQLite file that keeps
-    everything across restarts.
-    `control`: whether faults, journal and the rest are open under `/_emulator/`; None: on loopback only.
-    `watch`: index documents anew when they change, while serving (needs the extra `emulator`).
-    `requests_per_minute`, `credits`, `concurrent_prompts`: limits; `quotas` changes them later.
-    `time_to_first_token` (seconds), `tokens_per_second`, `jitter` (a share): how fast answers come; `pacing`
-    changes it later.
-    `switches`: behaviour where the service is unknown. `facts`: a file of `customgpt calibrate --save`, which
-    sets them as that service was seen to be (`ValueError` together with `switches`, and for a file that holds
-    no facts). `progress`: called with (done, of all) while indexing.
+    `documents`: the folder that the first agent answers from. Without one the agent has no pages yet.
+    `host`, `port`: where to listen; by default loopback and a free port.
+    `api_key`: the key to accept; by default a new random one.
+    `seed`: fixes ids, session ids and dates, so that the same requests get the same bytes. Limits and delays
+    still run in real time.
+    `state`: an SQLite file that keeps all data between runs.
+    `control`: whether faults, journal and the rest are served under `/_emulator/`; None: on loopback only.
+    `watch`: index documents again when they change while serving (needs the extra `emulator`).
+    `requests_per_minute`, `credits`, `concurrent_prompts`: limits, which `quotas` can change later.
+    `time_to_first_token` (seconds), `tokens_per_second`, `jitter` (from 0 to 1): the speed of answers, which
+    `pacing` can change later.
+    `switches`: choices where the behaviour of the service is not known.
+    `facts`: a file written by `customgpt calibrate --save`, which sets the switches as that service was seen
+    to behave (`ValueError` together with `switches`, and for a file without facts).
+    `progress`: called with (done, total) while indexing.
 
     `start` raises `FileNotFoundError` or `NotADirectoryError` for a missing folder and `OSError` for a port
-    that is taken. Files that could not be read are listed in `skipped`.
+    that is in use. `skipped` lists the files that could not be read.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class Emulator:
         self._connections = Connections()
         self.skipped: list[Skipped] = []
         if watch and documents is None:
-            raise ValueError("watch=True needs documents: name the folder to watch.")
+            raise ValueError("watch=True needs documents: pass the folder to watch.")
         self._folder = None if documents is None else Folder(Path(documents).resolve())
         self._watch = watch
         self._control = control
@@ -127,7 +129,7 @@ class Emulator:
 
     @property
     def base_url(self) -> str:
-        """The root, `http://127.0.0.1:PORT`, without `/api/v1`."""
+        """The root of the server, `http://127.0.0.1:PORT`, without `/api/v1`."""
         if self._address is None:
             raise RuntimeError("the emulator is not running: use it as a context manager, or call start()")
         host, port = self._address
@@ -136,7 +138,7 @@ class Emulator:
 
     @property
     def page_url(self) -> str:
-        """The address to open in a browser: it holds the page's own key, which the API does not accept."""
+        """The address for a browser. It contains the page's own key, which the API does not accept."""
         return f"{self.base_url}/?key={page_key(self.api_key)}"
 
     @property
@@ -148,21 +150,21 @@ class Emulator:
 
     @property
     def open_connections(self) -> int:
-        """How many TCP connections clients hold open."""
+        """The number of TCP connections that clients hold open."""
         return self._connections.open
 
     def verdict(self, *, clients_closed: bool = False) -> Verdict:
-        """What the clients did wrong since the start or the last reset; see `judge_now`."""
+        """Return what the clients did wrong since the start or the last reset; see `judge_now`."""
         return judge_now(self.journal, self._connections, clients_closed=clients_closed)
 
     def assert_well_behaved(self, *, clients_closed: bool = False) -> None:
-        """Raise `AssertionError` with a report unless the verdict finds nothing wrong."""
+        """Raise `AssertionError` with a report if the verdict finds anything wrong."""
         verdict = self.verdict(clients_closed=clients_closed)
         if verdict.findings:
             raise AssertionError(str(verdict))
 
     def start(self) -> Emulator:
-        """Index the documents and begin to serve; returns when requests are accepted. Twice is once."""
+        """Index the documents and serve; return once requests are accepted. Calling it again does nothing."""
         if self._thread is not None:
             return self
         if self._folder is not None:
@@ -180,7 +182,7 @@ class Emulator:
         return self
 
     def close(self) -> None:
-        """Stop serving, and end the thread. Twice is once."""
+        """Stop serving and end the thread. Does nothing if not running."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -191,7 +193,7 @@ class Emulator:
         self._address = None
 
     def reset(self) -> None:
-        """Back to the beginning: only the documents remain, ids begin again, journal and faults are empty."""
+        """Start over: only the documents remain, ids start again, journal and faults are empty."""
         loop, context = self._loop, self._context
         if self._thread is None or loop is None or context is None:
             raise RuntimeError("the emulator is not running: use it as a context manager, or call start()")
@@ -209,12 +211,12 @@ class Emulator:
         where = self.base_url if self._address is not None else "not running"
         return f"<Emulator {where}>"
 
-    # All below runs in the emulator's own thread.
+    # Everything below runs in the emulator's own thread.
 
     def _run(self, ready: Future[None]) -> None:
         try:
             asyncio.run(self._serve(ready))
-        except BaseException as error:  # it belongs to whoever called start()
+        except BaseException as error:  # the caller of start() gets it
             if ready.done():
                 raise
             ready.set_exception(error)
@@ -268,14 +270,14 @@ class Emulator:
             store.close()
 
     def _begin(self, store: Store) -> None:
-        """Every run with the same seed is the same, the second of one emulator too."""
+        """Set clock and chances to the seed: a second run of this emulator is like the first."""
         self._clock.reset()
         self._clock.resume(store.latest())
         self.faults.begin()
         self.pacing.begin()
 
     def _watcher(self, context: Context) -> Watcher | None:
-        """Indexes what changes in the folder; made before the first indexing, so that nothing is missed."""
+        """Return what indexes later changes. It is made before the first indexing, so that it misses none."""
         if not self._watch or self._folder is None:
             return None
         loop = asyncio.get_running_loop()
@@ -301,7 +303,7 @@ class Emulator:
         self._index(context)
 
     def _index(self, context: Context) -> None:
-        """Make the first agent, or find it in the state file; bring its pages up to date with the folder."""
+        """Find or make the first agent, and bring its pages up to date with the folder."""
         store, now = context.store, context.clock.now()
         known = store.fact("agent")
         if known is None or store.agent(int(known)) is None:

@@ -1,6 +1,6 @@
-"""The fixture `customgpt_emulator` for your own tests; pytest finds it without any configuration.
+"""The fixture `customgpt_emulator` for your own tests. pytest finds it without configuration.
 
-This module is loaded at the start of every pytest run: it imports nothing but pytest.
+This module is loaded at the start of every pytest run, so it imports nothing but pytest.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ SAMPLE = Path(__file__).with_name("sample")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The ini options `customgpt_documents` and `customgpt_facts`."""
+    """Add the ini options `customgpt_documents` and `customgpt_facts`."""
     parser.addini(
         DOCUMENTS,
         "Folder of documents that the fixture customgpt_emulator answers from, relative to the ini file; "
-        "a small sample unless given.",
+        "by default a small sample.",
         default="",
     )
     parser.addini(
         FACTS,
-        "File of `customgpt calibrate --save`, relative to the ini file: the emulator of the fixture "
+        "File written by `customgpt calibrate --save`, relative to the ini file: the fixture "
         "customgpt_emulator then behaves as that service was seen to behave.",
         default="",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The marker `customgpt_documents`, known to `--strict-markers` and shown by `--markers`."""
+    """Add the marker `customgpt_documents`, for `--strict-markers` and `--markers`."""
     config.addinivalue_line(
         "markers",
         f"{DOCUMENTS}(path): the fixture customgpt_emulator answers from this folder, "
@@ -51,9 +51,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def customgpt_emulator(
     request: pytest.FixtureRequest, _customgpt_index: Callable[[Path], Path]
 ) -> Iterator[Emulator]:
-    """A CustomGPT API of the test's own: a running `customgpt_emulator.Emulator`.
+    """A CustomGPT API for one test: a running `customgpt_emulator.Emulator`.
 
-    During the test `CUSTOMGPT_API_KEY`, `CUSTOMGPT_BASE_URL` and `CUSTOMGPT_PROJECT_ID` lead to it. It
+    During the test `CUSTOMGPT_API_KEY`, `CUSTOMGPT_BASE_URL` and `CUSTOMGPT_PROJECT_ID` point to it. It
     answers from the folder that the marker or else the ini option `customgpt_documents` names, or from a
     small sample, and behaves as the service whose facts the ini option `customgpt_facts` names.
     """
@@ -77,7 +77,7 @@ def customgpt_emulator(
 
 @pytest.fixture(scope="session")
 def _customgpt_index(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
-    """Index each folder once per session; every test begins with a copy of the index, which is quick."""
+    """Index each folder once per session. Every test starts from a copy of the index, which is quick."""
     made: dict[Path, Path] = {}
     home = tmp_path_factory.mktemp("customgpt-emulator")
 
@@ -94,7 +94,7 @@ def _customgpt_index(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path
 
 
 def _documents(request: pytest.FixtureRequest) -> Path:
-    """The folder for this test. Raises `pytest.UsageError` in one sentence."""
+    """Return the folder for this test. Raises `pytest.UsageError` if it is not one."""
     marker = request.node.get_closest_marker(DOCUMENTS)
     if marker is not None:
         if len(marker.args) != 1 or marker.kwargs:
@@ -105,7 +105,7 @@ def _documents(request: pytest.FixtureRequest) -> Path:
     else:
         return SAMPLE
     if not folder.is_dir():
-        raise pytest.UsageError(f"{said} {DOCUMENTS} names {folder}, which is no folder")
+        raise pytest.UsageError(f"{said} {DOCUMENTS} names {folder}, which is not a folder")
     return folder.resolve()
 
 

@@ -1,4 +1,4 @@
-"""The application: its routes, and the one gate that every request passes."""
+"""The application: its routes, and the gate that every request passes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from customgpt_emulator.wire.errors import ApiError, unauthenticated
 __all__ = ["make_app"]
 
 logger = logging.getLogger("customgpt_emulator")
-SMALL_BODY = 64 * 1024  # read even from strangers
+SMALL_BODY = 64 * 1024  # bytes, read even without the key
 LARGEST_BODY = 110 * 2**20  # files may have 100 MB each (vendor docs)
 
 
@@ -31,7 +31,7 @@ FAULTS = web.AppKey("faults", Faults)
 
 
 def make_app(context: Context, faults: Faults, control: Control) -> web.Application:
-    """The emulator as an aiohttp application."""
+    """Return the emulator as an aiohttp application."""
     app = web.Application(client_max_size=LARGEST_BODY)
     app[CONTEXT], app[FAULTS] = context, faults
     for route in ROUTES:
@@ -51,7 +51,7 @@ async def _end_all(app: web.Application) -> None:
 
 
 def _gate(route: Route | None) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """What every request passes: journal, key, body, quotas, faults, handler, refusals, in this order."""
+    """Return the way of a request: journal, key, body, quotas, faults, handler, refusals, in this order."""
     endpoint, handler = (route.name, route.handler) if route else (None, _uncovered)
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -72,7 +72,7 @@ def _gate(route: Route | None) -> Callable[[web.Request], Awaitable[web.StreamRe
 
 
 async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
-    """Answer a request, whatever happens."""
+    """Answer a request. Errors become answers, unless the answer has begun."""
     request, entry = call.request, call.entry
     try:
         admitted = call.context.admits(request)
@@ -80,12 +80,12 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
             call.body = await _body(request)
             call.context.journal.take_body(
                 entry, call.body
-            )  # a stranger's too: the verdict asks what went where
+            )  # without the key too: the verdict asks where keys and prompts went
         if not admitted:
             raise unauthenticated()
         response = await _misserve(call, handler)
     except Gone:
-        # Nobody is there to hear more; aiohttp finds that out and closes.
+        # Nobody is listening any more. aiohttp notices, and closes the connection.
         return call.out.response if call.out is not None and call.out.response.prepared else web.Response()
     except ApiError as error:
         response = call.refusal(error)
@@ -97,7 +97,7 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
     except Exception:
         logger.exception("%s %s failed", request.method, request.path)
         if entry.status is not None:
-            raise  # the answer has begun: the connection is closed
+            raise  # the answer has begun: all that is left is to close the connection
         response = call.refusal(ApiError(500, "Internal Server Error"))
     if not response.prepared:
         await _send(call, response)
@@ -105,7 +105,7 @@ async def _serve(call: Call, handler: Handler) -> web.StreamResponse:
 
 
 async def _body(request: web.Request) -> Body:
-    """The body; 400 when it is not compressed as it says, or not framed as HTTP wants it."""
+    """Read the body. Raises 400 for wrong compression or framing."""
     try:
         return await read_body(request)
     except (HttpProcessingError, web.RequestPayloadError) as error:
@@ -113,7 +113,7 @@ async def _body(request: web.Request) -> Body:
 
 
 async def _misserve(call: Call, handler: Handler) -> web.StreamResponse:
-    """Answer well, or with the fault that was ordered."""
+    """Answer properly, or with the fault that was ordered."""
     context, faults, entry = call.context, call.request.app[FAULTS], call.entry
     polls = entry.endpoint in ("messages.list", "messages.get")
     context.withheld.reveal(context.clock.real(), polled=entry.session_id if polls else None)
@@ -134,7 +134,7 @@ async def _misserve(call: Call, handler: Handler) -> web.StreamResponse:
 
 
 async def _send(call: Call, response: web.StreamResponse) -> None:
-    """Send an answer that is whole. The journal says so before the client can see it."""
+    """Send a complete answer. The journal knows of it before the client can."""
     call.entry.status, call.entry.complete = response.status, True
     call.entry.has_ended()
     try:
@@ -146,7 +146,7 @@ async def _send(call: Call, response: web.StreamResponse) -> None:
 
 
 def is_preflight(request: web.Request) -> bool:
-    """Whether a browser asks for itself, without a key, what a page of another site may send to the API."""
+    """Return whether a browser asks, without the key, what a page of another site may send to the API."""
     return (
         request.method == "OPTIONS"
         and request.path.startswith("/api/")
@@ -156,7 +156,7 @@ def is_preflight(request: web.Request) -> bool:
 
 
 def preflight(request: web.Request) -> web.Response:
-    """204: everything may be sent. Not in the journal: no client sent it."""
+    """Return 204: everything may be sent. It is not in the journal, since no client sent it."""
     asked = without_surrogates(request.headers.get("Access-Control-Request-Headers", "*"))
     return web.Response(
         status=204,
@@ -169,7 +169,7 @@ def preflight(request: web.Request) -> web.Response:
 
 
 async def _uncovered(call: Call) -> web.StreamResponse:
-    """405 where another method would do; 501 for what the emulator does not cover."""
+    """Raise 405 where another method would do, and 501 for what the emulator does not cover."""
     request, allowed = call.request, set[str]()
     for resource in request.app.router.resources():
         if resource.name is not None:
@@ -179,13 +179,13 @@ async def _uncovered(call: Call) -> web.StreamResponse:
         error = ApiError(
             405, f"The {request.method} method is not supported for this route. Supported methods: {methods}."
         )
-        error.headers = {"Allow": methods}  # RFC 9110 asks for it, and the vendor's framework sends it
+        error.headers = {"Allow": methods}  # required by RFC 9110, sent by the vendor's framework
         raise error
     raise ApiError(501, f"{request.method} {request.path} is not covered by the emulator.")
 
 
 async def _common_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """The headers that every captured answer has."""
+    """Add the headers that every captured answer has."""
     rate = request.app[CONTEXT].connections.of(request).rate
     serving = request.app[CONTEXT].connections.of(request).serving
     if serving is not None:

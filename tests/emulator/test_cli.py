@@ -165,7 +165,8 @@ def test_on_every_address_it_warns_and_names_one_that_leads_to_it(handbook: Path
         code, rest = it.stop(signal.SIGINT)
         assert code == 0
         assert (
-            "Listening on 0.0.0.0: whoever reaches this machine and has the key can use the emulator." in rest
+            "Listening on 0.0.0.0: anyone who reaches this machine and has the key can use the emulator."
+            in rest
         )
 
 
@@ -266,11 +267,11 @@ class TestMistakes:
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
             said = self.run("-d", handbook, "-p", port).output  # type: ignore[arg-type]  # str() is applied
-        assert f"Error: Port {port} is taken: name another one with --port" in said
+        assert f"Error: Port {port} is in use. Choose another with --port" in said
 
     def test_the_address_is_not_of_this_machine(self, handbook: Path):
         said = self.run("-d", handbook, "-p", "0", "-H", "192.0.2.1").output
-        assert "Listening on 192.0.2.1: whoever reaches this machine and has the key" in said
+        assert "Listening on 192.0.2.1: anyone who reaches this machine and has the key" in said
         assert "Error: Cannot listen on 192.0.2.1" in said
 
     def test_the_state_file_is_something_else(self, handbook: Path, tmp_path: Path):
@@ -282,7 +283,7 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("switch", "said"),
         [
-            ("nope=1", "nope is no switch; there are unknown_session"),
+            ("nope=1", "nope is not a switch. The switches are unknown_session"),
             ("unknown_session=maybe", "unknown_session must be '404' or 'create', not 'maybe'"),
             ("strict_name=perhaps", "strict_name must be True or False"),
             ("readiness_delay=soon", "readiness_delay must be a number"),

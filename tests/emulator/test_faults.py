@@ -407,14 +407,14 @@ class TestOrders:
             ("cut_after", {"events": -1}, "cut_after: events must be a whole number, 0 or more, not -1"),
             ("cut_after", {"events": 1.5}, "whole number"),
             ("stall", {"after_events": "3"}, "whole number"),
-            ("error", {"status": 99}, "status must be a number from 200 to 599, not 99"),
+            ("error", {"status": 99}, "status must be a whole number from 200 to 599, not 99"),
             ("error", {"times": 0}, "times must be 1 or more, or None"),
             (
                 "error",
                 {"on": "nonsense"},
                 "there is no endpoint 'nonsense'. The endpoints are: .*messages.send",
             ),
-            ("error", {"chance": 2}, "chance must be a share above 0, at most 1"),
+            ("error", {"chance": 2}, "chance must be a probability above 0 and at most 1"),
             (
                 "cut_after",
                 {"visible_after": "soon"},

@@ -156,7 +156,7 @@ class TestOpenAisForm:
 
     @pytest.mark.parametrize("verb", NATIVE)
     def test_cannot_be_asked_for(self, raw: Raw, verb: str):
-        with pytest.raises(ValueError, match=f"^{verb}: .*not for completions.create"):
+        with pytest.raises(ValueError, match=f"^{verb}: .*cannot be played on completions.create"):
             getattr(raw.emulator.faults, verb)(on="completions")
 
     def test_is_cut_inside_a_character_of_its_own_event(self, raw: Raw):

@@ -48,7 +48,7 @@ class TestReading:
             ("explode", "there is no fault 'explode'"),
             ("clear", "there is no fault 'clear'"),
             ("_place", "there is no fault '_place'"),
-            ("cut_after:3", "cut_after: '3' is no argument; write name=value"),
+            ("cut_after:3", "cut_after: '3' is not an argument; write name=value"),
             ("cut_after:event=3", "cut_after takes no 'event'; it takes events, times, on, chance, persist"),
         ],
     )

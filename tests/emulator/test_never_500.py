@@ -241,7 +241,7 @@ class TestASwitch:
 
     def test_that_does_not_exist_cannot_be_turned(self):
         with pytest.raises(
-            AttributeError, match="there is no switch 'strict_names'; there are unknown_session"
+            AttributeError, match="there is no switch 'strict_names'; the switches are unknown_session"
         ):
             Switches().strict_names = True  # type: ignore[attr-defined]  # the mistake that is tested
 

@@ -52,8 +52,8 @@ class TestTheWaits:
                 "time_to_first_token must be a number of seconds, 0 or more, a day at most, not -1",
             ),
             ({"time_to_first_token": None}, "a day at most, not None"),
-            ({"tokens_per_second": 0}, "must be a number above 0, one a day at least, or None"),
-            ({"jitter": 1.5}, "jitter must be a share from 0 to 1, not 1.5"),
+            ({"tokens_per_second": 0}, "must be a number above 0, at least one a day, or None"),
+            ({"jitter": 1.5}, "jitter must be a number from 0 to 1, not 1.5"),
             ({"speed": 1}, "there is no pacing 'speed'; there are time_to_first_token"),
         ],
     )

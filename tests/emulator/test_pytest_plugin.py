@@ -140,7 +140,7 @@ def test_a_folder_that_is_not_there_is_named_in_one_sentence(pytester: pytest.Py
     """)
     result = run(pytester)
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*the marker customgpt_documents names */nowhere, which is no folder"])
+    result.stdout.fnmatch_lines(["*the marker customgpt_documents names */nowhere, which is not a folder"])
     result.stdout.fnmatch_lines(
         ["*write @pytest.mark.customgpt_documents(path), with the folder's path alone"]
     )

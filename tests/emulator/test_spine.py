@@ -246,7 +246,7 @@ class TestTheServerInItsThread:
         (handbook / "empty.md").write_text("")
         with Emulator(documents=handbook) as emulator:
             skipped = {item.path: item.reason for item in emulator.skipped}
-        assert skipped == {"empty.md": "it holds no text", "logo.png": ".png is not supported"}
+        assert skipped == {"empty.md": "it has no text", "logo.png": ".png is not supported"}
 
     def test_starting_and_closing_twice_is_the_same_as_once(self, handbook: Path):
         emulator = Emulator(documents=handbook)

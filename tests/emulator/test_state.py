@@ -115,7 +115,7 @@ def test_a_killed_process_loses_no_finished_message(handbook: Path, tmp_path: Pa
 def test_a_file_that_is_none_of_ours_is_refused_and_left_alone(handbook: Path, tmp_path: Path):
     file = tmp_path / "state.db"
     file.write_text("precious notes " * 100)
-    with pytest.raises(OSError, match="no state file"):
+    with pytest.raises(OSError, match="not the state file"):
         Emulator(handbook, state=file).start()
     assert file.read_text() == "precious notes " * 100
 

@@ -48,7 +48,7 @@ class TestAGoodClient:
         raw.send("Aurora", session)
         raw.send("Comet", session, params={"stream": 1})
         raw.emulator.assert_well_behaved()
-        assert str(raw.emulator.verdict()) == "The client did nothing wrong that can be seen from here."
+        assert str(raw.emulator.verdict()) == "The client did nothing wrong that a server can see."
 
     def test_may_ask_the_same_again(self, raw: Raw):
         session = raw.session()

@@ -1,1 +1,1 @@
-"""The command line, `customgpt-emulator`; needs the extra `emulator`."""
+"""The command `customgpt-emulator`. It needs the extra `emulator`."""

@@ -1,4 +1,4 @@
-"""What `customgpt-emulator` does; needs the extra `emulator`."""
+"""The command itself: its options, its exit code, and how it is interrupted."""
 
 from __future__ import annotations
 
@@ -38,13 +38,17 @@ LONG_NAMES = {
     required=True,
     help="Folder of .md, .txt, .html, .pdf and .docx files that the agent answers from.",
 )
-@click.option("-p", "--port", type=click.IntRange(0, 65535), default=8123, help="Port; 0 takes a free one.")
+@click.option(
+    "-p", "--port", type=click.IntRange(0, 65535), default=8123, help="Port to listen on; 0 picks a free one."
+)
 @click.option("-H", "--host", default="127.0.0.1", help="Address to listen on.")
-@click.option("-k", "--api-key", help="Key to accept; a fresh one unless given.")
-@click.option("--state", type=click.Path(path_type=Path, dir_okay=False), help="File that keeps everything.")
-@click.option("--reset", is_flag=True, help="Forget what the state file holds, and begin again.")
-@click.option("--seed", type=int, help="Same requests, same bytes: fixes ids, session ids and dates.")
-@click.option("--watch/--no-watch", default=True, help="Index documents anew when they change.")
+@click.option("-k", "--api-key", help="API key to accept. Default: a new random one.")
+@click.option(
+    "--state", type=click.Path(path_type=Path, dir_okay=False), help="File that keeps all data between runs."
+)
+@click.option("--reset", is_flag=True, help="Delete all data in the state file first.")
+@click.option("--seed", type=int, help="Fix ids and dates: the same requests get the same bytes.")
+@click.option("--watch/--no-watch", default=True, help="Index documents again when they change.")
 @click.option(
     "--fault",
     "faults",
@@ -52,28 +56,28 @@ LONG_NAMES = {
     metavar="VERB:ARGS",
     multiple=True,
     is_eager=True,  # `help` needs no documents
-    help="Misbehave, as in cut_after:events=3,times=1; may be repeated. `--fault help` names all verbs.",
+    help="A fault to play, such as cut_after:events=3,times=1. Can be repeated. `--fault help` lists all.",
 )
-@click.option("--rpm", type=int, help="Requests a minute; more are refused with 429. No limit unless given.")
-@click.option("--credits", type=int, help="Queries until the credits are used up. No limit unless given.")
-@click.option("--concurrency", type=int, help="Prompts answered at once. No limit unless given.")
-@click.option("--ttft", type=float, default=0.0, help="Seconds to the first piece of an answer.")
-@click.option("--tps", type=float, help="Pieces of an answer per second; as fast as possible unless given.")
-@click.option("--jitter", type=float, default=0.0, help="From 0 to 1: by what share waits vary.")
+@click.option("--rpm", type=int, help="Requests allowed per minute; more get 429. Default: no limit.")
+@click.option("--credits", type=int, help="Prompts until the credits run out. Default: no limit.")
+@click.option("--concurrency", type=int, help="Prompts answered at the same time. Default: no limit.")
+@click.option("--ttft", type=float, default=0.0, help="Seconds before the first token of an answer.")
+@click.option("--tps", type=float, help="Tokens of an answer per second. Default: no limit.")
+@click.option("--jitter", type=float, default=0.0, help="How much the waits vary, from 0 to 1.")
 @click.option(
     "--control/--no-control",
     default=None,
-    help="Faults, journal and verdict over HTTP, under /_emulator/.  [default: on this machine only]",
+    help="Serve faults, journal and verdict over HTTP, under /_emulator/.  [default: on this machine only]",
 )
 @click.option(
-    "--verdict", is_flag=True, help="At the end, say what clients did wrong; exit with 1 if any did."
+    "--verdict", is_flag=True, help="At the end, report what clients did wrong; exit with 1 if any did."
 )
 @click.option(
     "--facts",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Behave as a service was seen to behave: a file of `customgpt calibrate --save`. "
-    "--switch wins over it.",
+    help="Behave as a real service was seen to: a file written by `customgpt calibrate --save`. "
+    "--switch overrides it.",
 )
 @click.option(
     "--switch",
@@ -81,7 +85,7 @@ LONG_NAMES = {
     type=parse_switch,
     metavar="NAME=VALUE",
     multiple=True,
-    help=f"Behaviour where the service is unknown; may be repeated. Names: {', '.join(SWITCHES)}.",
+    help=f"Choose a behaviour that the service may have. Can be repeated. Names: {', '.join(SWITCHES)}.",
 )
 def command(
     documents: Path,
@@ -112,7 +116,7 @@ def command(
     host, port = options["host"], options["port"]
     if not is_loopback(host):
         screen.warn(
-            f"Listening on {host}: whoever reaches this machine and has the key can use the emulator."
+            f"Listening on {host}: anyone who reaches this machine and has the key can use the emulator."
         )
     with interrupt:
         try:
@@ -146,7 +150,7 @@ class _Interrupted(Exception):
 
 
 class _Interrupt:
-    """The first Ctrl-C or SIGTERM raises `KeyboardInterrupt` in the main thread; the second one kills."""
+    """The first Ctrl-C or SIGTERM raises `KeyboardInterrupt` in the main thread, the second kills."""
 
     def __init__(self) -> None:
         self.came = False
@@ -171,12 +175,12 @@ class _Interrupt:
 
 
 def _sentence(error: Exception, host: str, port: int) -> str:
-    """What went wrong and what to do, for whoever typed the command."""
-    if isinstance(error, OSError) and error.errno is not None:  # without a number the sentence is ours
+    """Return what went wrong and what to do about it, for the person at the terminal."""
+    if isinstance(error, OSError) and error.errno is not None:  # without a number the text is ours
         if error.errno == errno.EADDRINUSE:
-            return f"Port {port} is taken: name another one with --port, or take a free one with --port 0."
+            return f"Port {port} is in use. Choose another with --port, or let --port 0 pick a free one."
         if error.errno in (errno.EACCES, errno.EPERM) and port:
-            return f"Port {port} is not for everyone: name one above 1023 with --port."
+            return f"Port {port} needs special rights. Choose one above 1023 with --port."
         return f"Cannot listen on {host}: {error.strerror or error}."
     if isinstance(error, OSError) and "could not bind" in str(error):  # Python 3.13 on: without a number
         return f"Cannot listen on {host}: {error}."

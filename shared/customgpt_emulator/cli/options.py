@@ -1,4 +1,4 @@
-"""Option values of the command line that need reading."""
+"""Options whose values have a syntax of their own: switches and faults."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parse_switch(value: str) -> tuple[str, Any]:
     name, sign, text = value.partition("=")
     name = name.strip().replace("-", "_")
     if name not in SWITCHES:
-        raise click.BadParameter(f"{name} is no switch; there are {', '.join(SWITCHES)}.")
+        raise click.BadParameter(f"{name} is not a switch. The switches are {', '.join(SWITCHES)}.")
     for reading in readings(text.strip() if sign else "true"):
         wanted = what_it_takes(name, reading)
         if wanted is None:
@@ -32,9 +32,9 @@ def parse_switch(value: str) -> tuple[str, Any]:
 
 
 def parse_fault_option(value: str) -> tuple[str, dict[str, Any]]:
-    """`verb:name=value,...` as (verb, arguments). Raises `click.BadParameter` for what is no fault.
+    """Return (verb, arguments) from `verb:name=value,...`. Raises `click.BadParameter` if it is no fault.
 
-    `help` prints the verbs with what they take, and ends the command with success.
+    `help` prints the verbs with their arguments and exits with 0.
     """
     if value.strip() == "help":
         click.echo(_table_of_verbs())
@@ -46,7 +46,7 @@ def parse_fault_option(value: str) -> tuple[str, dict[str, Any]]:
 
 
 def _table_of_verbs() -> str:
-    """A line for each verb, `VERB  name: type, ...`, after what all of them take."""
+    """Return a line per verb, `VERB  name: type, ...`, below the arguments that all of them take."""
     table = verbs()
     common = table["gzip"]  # it takes what all do, and nothing else
     width = max(map(len, table))

@@ -1,4 +1,4 @@
-"""What the command shows: a panel and a bar on a terminal, plain lines anywhere else."""
+"""What the command prints: a panel and a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from customgpt_emulator.journal.verdict import Verdict
 
 __all__ = ["Screen"]
 
-NAMED = 5  # skipped files that are named
+NAMED = 5  # skipped files listed by name
 
 
 class Screen:
-    """Standard output for what users need, standard error for warnings."""
+    """Prints results to standard output and warnings to standard error."""
 
     def __init__(self) -> None:
         self._out = Console(highlight=False, markup=False, soft_wrap=True)
@@ -33,11 +33,11 @@ class Screen:
         self.is_ready = False
 
     def warn(self, text: str) -> None:
-        """One line on standard error."""
+        """Print a warning."""
         self._err.print(text, style="yellow")
 
     def indexing(self, done: int, total: int) -> None:
-        """So many of so many documents are indexed; called in the emulator's thread."""
+        """Show that `done` of `total` documents are indexed. Called in the emulator's thread."""
         self._indexed = total
         if not self._out.is_terminal:
             return
@@ -51,13 +51,13 @@ class Screen:
             self.end_of_indexing()
 
     def end_of_indexing(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
     def ready(self, emulator: Emulator, documents: Path, *, watched: bool) -> None:
-        """How to reach the emulator."""
+        """Print how to reach the emulator."""
         for skipped in emulator.skipped[:NAMED]:
             self.warn(f"Skipped {skipped.path}: {skipped.reason}.")
         if len(emulator.skipped) > NAMED:
@@ -85,20 +85,20 @@ class Screen:
             ("CUSTOMGPT_PROJECT_ID", str(emulator.project_id)),
         ):
             self._out.print(f"export {name}={shlex.quote(value)}")
-        self._out.print("\nReady. Ctrl-C stops it.")
+        self._out.print("\nReady. Press Ctrl-C to stop.")
         self.is_ready = True
 
     def stopped(self, emulator: Emulator) -> None:
-        """The last line."""
+        """Print how many requests there were."""
         requests = len(emulator.journal) + emulator.journal.dropped
         self._out.print(f"Stopped after {requests} request{'s' if requests != 1 else ''}.")
 
     def judged(self, verdict: Verdict) -> None:
-        """What clients did wrong, or that they did nothing wrong."""
+        """Print the verdict."""
         self._out.print(str(verdict), markup=False, highlight=False, soft_wrap=True)
 
     def follow_log(self) -> None:
-        """Show what the emulator logs: documents that changed, failures of its own."""
+        """Print the emulator's log: documents that changed, errors of its own."""
         log = logging.getLogger("customgpt_emulator")
         log.setLevel(logging.INFO)
         log.propagate = False

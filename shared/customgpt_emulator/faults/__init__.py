@@ -1,4 +1,4 @@
-"""Misbehaviour on command: each fault is a verb."""
+"""Faults on command: each one is a verb."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Fault", "Faults", "Order", "Refusal"]
 
 
 class Faults(LossVerbs, ContentVerbs, RefusalVerbs, NetworkVerbs):
-    """What shall go wrong.
+    """The faults that requests will meet.
 
     ```python
     emulator.faults.cut_after(events=3)                    # the next prompt's answer breaks off
@@ -20,24 +20,24 @@ class Faults(LossVerbs, ContentVerbs, RefusalVerbs, NetworkVerbs):
     emulator.faults.error(404, on="citations", times=None)  # and all look-ups of citations, until cleared
     ```
 
-    Every verb orders a fault and gives the `Order`, which tells how often it was `played`. It takes:
+    Each verb orders a fault and returns the `Order`, which counts how often it was `played`. It takes:
 
-    - `times`: how many requests meet it (1); None: all that come, until `clear`.
-    - `on`: which requests. `"messages"`, the default, are those that send a prompt; `"citations"` all of that
-      resource; `"messages.list"` one endpoint, as the journal names it; `"messages.*"` a pattern; None any.
-    - `chance`: a request meets it with this probability only, by the emulator's seed.
+    - `times`: how many requests meet it (default 1); None: all of them, until `clear`.
+    - `on`: which requests. `"messages"`, the default: those that send a prompt. `"citations"`: all of that
+      resource. `"messages.list"`: an endpoint, as the journal names it. `"messages.*"`: a pattern. None: any.
+    - `chance`: the probability that a request meets it; the emulator's seed decides.
 
-    Orders are served in the order in which they were given; a request meets one at most. Verbs that lose an
+    Orders are played in the order in which they were given. A request meets at most one. Verbs that lose an
     answer also take:
 
-    - `persist`: whether it was stored all the same; None: as the switch `on_disconnect` has it. A complete
-      answer is stored: one that is only slow counts as lost when the client leaves before its end; one of no
-      use (`malformed_event`, `null_answer`, `json_instead_of_stream`) is stored unless `persist=False`.
-    - `visible_after`: how many times the list of messages comes without it (2), or for how long (`"1.5s"`).
+    - `persist`: whether the lost answer is stored; None: as the switch `on_disconnect` has it. Answers that
+      arrive are stored. A slow answer is lost if the client leaves before its end. A useless answer
+      (`malformed_event`, `null_answer`, `json_instead_of_stream`) is stored unless `persist=False`.
+    - `visible_after`: how many lists of messages still lack it (2), or for how long (`"1.5s"`).
 
-    An answer that is no stream goes out in eight pieces, which then count as events, the last as the finish.
-    Verbs that have a meaning for streams only wait for a stream; those that speak the vendor's own form
+    An answer that is not a stream goes out in eight pieces, which count as events, the last as the finish.
+    Verbs that only make sense for streams wait for a stream. Verbs that use the vendor's event format
     (`error_event`, `null_answer`, `json_instead_of_stream`, `unknown_statuses`, `duplicate_finish`,
-    `finish_without_blank_line`) leave chat/completions alone. A request that is refused before its fault can
-    act, say for an unknown conversation, leaves the fault to the next one.
+    `finish_without_blank_line`) skip chat/completions. If a request is refused before its fault can act, for
+    example for an unknown conversation, the fault stays for the next request.
     """

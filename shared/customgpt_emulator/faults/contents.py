@@ -1,4 +1,4 @@
-"""Faults in what an answer says, and in how it is dressed: events, JSON, headers."""
+"""Faults in the contents of an answer: its events, its JSON, its headers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["ContentVerbs"]
 
 @dataclass
 class _ErrorEvent(BreakOff):
-    """The service gives up in mid-stream."""
+    """The service gives up in mid-stream. An answer that is not a stream says so in its envelope."""
 
     native = True
     message: str = ""
@@ -42,7 +42,7 @@ class _ErrorEvent(BreakOff):
 
 @dataclass
 class _MalformedEvent(Fault):
-    """One event that is no JSON."""
+    """One event is not valid JSON."""
 
     events: int = 3
     loses = True
@@ -59,7 +59,7 @@ class _MalformedEvent(Fault):
 
 @dataclass
 class _AsJson(Fault):
-    """A JSON answer where a stream was asked for."""
+    """A JSON answer although a stream was asked for."""
 
     streams_only = True
     loses = True
@@ -77,7 +77,7 @@ class _AsJson(Fault):
 
 @dataclass
 class _NullAnswer(_AsJson):
-    """The answer is null: `openai_response`, or in a stream the one `message`."""
+    """The answer is null: `openai_response`, or in a stream every `message`."""
 
     streams_only = False
 
@@ -99,7 +99,7 @@ class _NullAnswer(_AsJson):
 
 @dataclass
 class _Changed(Fault):
-    """Every event and every object is a little different."""
+    """Every event and every object has more keys."""
 
     extra: dict[str, Any] = field(default_factory=dict)
     only: int | None = None
@@ -124,7 +124,7 @@ class _Changed(Fault):
 
 @dataclass
 class _Interleaved(Fault):
-    """Events of a status that nobody knows, before each of the others."""
+    """An event of an unknown status before each event."""
 
     status: str = "thinking"
     streams_only = True
@@ -162,7 +162,7 @@ class _FinishUnended(Fault):
 
 @dataclass
 class _Gzipped(Fault):
-    """Compressed, asked or not."""
+    """The answer is compressed, asked for or not."""
 
     def head(self, response: web.StreamResponse) -> None:
         response.headers["Content-Encoding"] = "gzip"
@@ -177,7 +177,7 @@ class _Gzipped(Fault):
 
 @dataclass
 class _Mislabelled(Fault):
-    """The right bytes under a wrong name."""
+    """The right bytes have the wrong content type."""
 
     content_type: str = "text/html; charset=UTF-8"
 
@@ -186,7 +186,7 @@ class _Mislabelled(Fault):
 
 
 class ContentVerbs(Orders):
-    """Answers that say something odd. `events` counts all events, `start` included."""
+    """Answers with unusual or broken contents. `events` includes the `start`."""
 
     def error_event(
         self,
@@ -196,35 +196,35 @@ class ContentVerbs(Orders):
         key: str = "error",
         **order: Unpack[Lossy],
     ) -> Order:
-        """Send an event of status `error` after some events, and end. `key`: where its message stands.
+        """Send an event of status `error` after some events, then end. Its message stands under `key`.
 
-        Nothing is stored unless `persist=True`. A JSON answer says it in the envelope, under status 200.
+        Nothing is stored unless `persist=True`. A JSON answer has the error in its envelope, with status 200.
         """
         order.setdefault("persist", False)
         make = partial(_ErrorEvent, after_events, end, message=message, key=key)
         return self._place("error_event", make, order, events=after_events)
 
     def malformed_event(self, after_events: int = 3, **order: Unpack[Lossy]) -> Order:
-        """Break the JSON of the event after so many, and of no other. A JSON answer is broken at its end."""
+        """Break the JSON of one event, after some good ones. A JSON answer breaks at its end."""
         return self._place(
             "malformed_event", partial(_MalformedEvent, after_events), order, events=after_events
         )
 
     def json_instead_of_stream(self, **order: Unpack[Lossy]) -> Order:
-        """Answer with the message as JSON although a stream was asked for."""
+        """Answer with JSON although a stream was asked for."""
         return self._place("json_instead_of_stream", _AsJson, order)
 
     def null_answer(self, **order: Unpack[Lossy]) -> Order:
-        """Answer with `openai_response` null; in a stream each `message` is null."""
+        """Answer with `openai_response` null, or in a stream with each `message` null."""
         return self._place("null_answer", _NullAnswer, order)
 
     def unknown_fields(self, **order: Unpack[Ordering]) -> Order:
-        """Put keys that nobody knows before the others, in every event and object."""
+        """Put unknown keys first in every event and object."""
         extra = {"zz_unknown": {"nested": [1, None, "x"]}, "zz_flag": True}
         return self._place("unknown_fields", partial(_Changed, extra), order)
 
     def huge_event(self, size: int = 2**20, after_events: int = 1, **order: Unpack[Ordering]) -> Order:
-        """Pad the event after so many with an unknown key of `size` bytes; a JSON answer likewise."""
+        """Pad one event, after some others, with an unknown key of `size` bytes; a JSON answer likewise."""
 
         def make() -> Fault:
             return _Changed({"padding": "x" * size}, after_events)
@@ -232,7 +232,7 @@ class ContentVerbs(Orders):
         return self._place("huge_event", make, order, size=size, events=after_events)
 
     def unknown_statuses(self, status: str = "thinking", **order: Unpack[Ordering]) -> Order:
-        """Put an event of an unknown status before each event of a stream."""
+        """Send an event of an unknown status before each event of a stream."""
         return self._place("unknown_statuses", partial(_Interleaved, status), order)
 
     def duplicate_finish(self, **order: Unpack[Ordering]) -> Order:
@@ -240,7 +240,7 @@ class ContentVerbs(Orders):
         return self._place("duplicate_finish", _FinishTwice, order)
 
     def finish_without_blank_line(self, **order: Unpack[Ordering]) -> Order:
-        """End a stream right after the last line of its finish, without the blank line that completes it."""
+        """End a stream without the blank line that completes its finish."""
         return self._place("finish_without_blank_line", _FinishUnended, order)
 
     def gzip(self, **order: Unpack[Ordering]) -> Order:
@@ -250,13 +250,13 @@ class ContentVerbs(Orders):
     def wrong_content_type(
         self, content_type: str = "text/html; charset=UTF-8", **order: Unpack[Ordering]
     ) -> Order:
-        """Send the right bytes under a wrong content type."""
+        """Send the right bytes with the wrong content type."""
         header("wrong_content_type", "content_type", content_type)
         return self._place("wrong_content_type", partial(_Mislabelled, content_type), order)
 
 
 def _data(frame: bytes) -> dict[str, Any] | None:
-    """The JSON object of an event, or None."""
+    """Return the JSON object of an event, or None."""
     _, found, rest = frame.partition(b"data: ")
     try:
         data = json.loads(rest) if found else None
@@ -266,6 +266,6 @@ def _data(frame: bytes) -> dict[str, Any] | None:
 
 
 def _event(frame: bytes, data: dict[str, Any]) -> bytes:
-    """The same event with other data."""
+    """Return the same event with other data."""
     head, _, _ = frame.partition(b"data: ")
     return head + b"data: " + dump(data) + b"\n\n"

@@ -1,4 +1,4 @@
-"""What a fault is: a script for one answer, and the order that says which requests meet it."""
+"""A fault, which is a script for one answer, and the order that says which requests meet it."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ __all__ = ["Fault", "Lossy", "Order", "Ordering", "checked", "end", "hang_up", "
 
 COMPLETIONS = "completions.create"
 A_DAY = 86_400  # seconds
-MOST = 2**28  # of anything that is counted: bytes, events, requests
-PIECES = 8  # an answer that is no stream goes out in so many pieces, which then count as its events
+MOST = 2**28  # of whatever is counted: bytes, events, requests
+PIECES = 8  # of an answer that is not a stream; they count as its events
 
 
 class Ordering(TypedDict, total=False):
-    """What every verb takes."""
+    """The arguments of every verb."""
 
     times: int | None
-    """How many requests meet the fault; None: all, until it is cleared."""
+    """How many requests meet the fault; None: all of them, until it is cleared."""
     on: str | None
     """Which requests: see `Faults`."""
     chance: float | None
-    """With what probability a request meets it, by the emulator's seed."""
+    """The probability that a request meets it; the emulator's seed decides."""
 
 
 class Lossy(Ordering, total=False):
-    """What verbs take that lose an answer."""
+    """The arguments of verbs that lose an answer."""
 
     persist: bool | None
-    """Whether the answer is stored all the same; None: as the switch `on_disconnect` has it."""
+    """Whether the lost answer is stored; None: as the switch `on_disconnect` has it."""
     visible_after: int | str | None
-    """How many times the message list does not have it yet; or seconds, as `"1.5s"`."""
+    """How many lists of messages still lack it; or for how long, such as `"1.5s"`."""
 
 
-# How an answer ends before its time.
+# Ways to end an answer early.
 
 
 async def end(out: EventWriter) -> NoReturn:
-    """End the body properly. Whatever the handler still has to send is not sent."""
+    """End the body properly. The rest of the answer is not sent."""
     await out.end()
     raise Gone
 
@@ -59,7 +59,7 @@ async def hang_up(out: EventWriter) -> NoReturn:
 
 
 async def reset(out: EventWriter) -> NoReturn:
-    """Let what was written leave, then reset the connection (RST)."""
+    """Reset the connection (RST), after what was written has left."""
     await out.connection.flush()
     out.connection.reset()
     raise Gone
@@ -67,32 +67,32 @@ async def reset(out: EventWriter) -> NoReturn:
 
 @dataclass
 class Fault(Script):
-    """One misbehaviour, made afresh for each request that meets it. As it stands it does nothing."""
+    """One fault, made anew for each request that meets it. The base class does nothing."""
 
     order: Order = field(init=False, repr=False)
     persist: bool | None = field(default=None, kw_only=True)
     visible_after: int | str | None = field(default=None, kw_only=True)
 
     streams_only = False
-    """Only a streamed answer can meet it; the order waits for one."""
+    """It waits for a streamed answer."""
     loses = False
-    """The client does not get the answer, or may give up: `persist` and `visible_after` have a meaning."""
+    """The client does not get the answer, or may give up. Then `persist` and `visible_after` apply."""
     worthless = False
-    """What the client gets is of no use, though it be complete."""
+    """The client gets a complete answer that is useless."""
     native = False
-    """It speaks the vendor's own form: no answer in OpenAI's form can meet it."""
+    """It uses the vendor's event format, so it skips answers in OpenAI's format."""
     early = False
-    """It acts before the request is looked at: it is played, whatever becomes of the request."""
+    """It acts before the request is read, so it counts as played even if the request is refused."""
 
     async def serve(self, call: Call, handler: Handler) -> web.StreamResponse:
-        """Answer the request, badly."""
+        """Answer the request, with the fault."""
         response = await handler(call)
         if isinstance(response, web.Response) and not response.prepared:
             return await self.send_body(call, response)
         return response
 
     async def send_body(self, call: Call, response: web.Response) -> web.StreamResponse:
-        """Send an answer that is no stream through the script, its body cut in pieces."""
+        """Send an answer that is not a stream through the script, with its body cut into pieces."""
         body = bytes(response.body) if isinstance(response.body, (bytes, bytearray)) else b""
         if response.headers.pop("Content-Encoding", "") == "gzip":
             body = gzip.decompress(body)
@@ -108,13 +108,13 @@ class Fault(Script):
         return head
 
     def rewrite(self, body: bytes) -> bytes:
-        """Change the body of an answer that is no stream."""
+        """Return the changed body of an answer that is not a stream."""
         return body
 
     def settle(self, call: Call) -> None:
-        """The answer was given, or lost: then what was stored is taken out, or hidden for a while.
+        """Remove or hide the stored message, once its answer was sent or lost.
 
-        What the client got is stored, useless or not, unless `persist=False`: the answer may name its id.
+        What the client got stays stored, even if useless, unless `persist=False`: the answer may name its id.
         """
         if call.stored is None or not self.loses:
             return
@@ -126,13 +126,13 @@ class Fault(Script):
             kept = call.keeps_answer
         if not kept:
             call.context.store.take_back(call.stored)
-            call.stored = None  # and so it costs nothing
+            call.stored = None  # so no credit is used
         elif self.visible_after is not None:
             call.context.withheld.hide(call.stored, self.visible_after, call.context.clock.real())
 
 
 class Order:
-    """A fault that was ordered. Usable from any thread."""
+    """A fault that was ordered. Safe to use from any thread."""
 
     def __init__(
         self,
@@ -167,11 +167,11 @@ class Order:
         return self._released
 
     def cancel(self) -> None:
-        """Take it back: nobody meets it any more. What it holds silent stays so: see `release`."""
+        """Cancel it for later requests. Answers that it holds silent stay silent until `release`."""
         self.times = 0
 
     def release(self) -> None:
-        """End its silences, present and future: the answers go on."""
+        """End its silences, also future ones. The answers continue."""
         with self._lock:
             self._released = True
             held = list(self._held)
@@ -179,7 +179,7 @@ class Order:
             connection.wake_from_outside()
 
     def make(self, endpoint: str | None, streamed: bool) -> Fault | None:
-        """The fault for a request, or None when it is not for this one."""
+        """Return the fault for a request, or None if the order is not for this request."""
         if endpoint not in self._endpoints:
             return None
         fault = self._make()
@@ -189,7 +189,7 @@ class Order:
         return fault
 
     async def hold(self, connection: Connection) -> None:
-        """Wait until released. Raises `Gone` when the client leaves."""
+        """Wait until `release` is called. Raises `Gone` if the client leaves."""
         with self._lock:
             if self._released:
                 return
@@ -206,14 +206,14 @@ class Order:
 
 
 def header(verb: str, name: str, value: str) -> str:
-    """Text that can stand in a header. Raises `ValueError` with a sentence for control characters."""
+    """Return `value`, which must be valid in a header. Raises `ValueError` for control characters."""
     if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
-        raise ValueError(f"{verb}: {name} must be text that fits into a header, not {value!r}.")
+        raise ValueError(f"{verb}: {name} must be valid as a header, not {value!r}.")
     return value
 
 
 def checked(verb: str, **values: Any) -> None:
-    """Raise `ValueError` with a sentence for numbers that mean nothing: below 0, or beyond all use."""
+    """Raise `ValueError` for numbers that are negative or too large."""
     for name, value in values.items():
         whole = name in ("events", "times", "size", "count")
         if value is None:

@@ -1,4 +1,4 @@
-"""Faults that lose an answer, or keep it waiting: cuts, resets, silences."""
+"""Faults that lose or delay an answer: cuts, resets, silences."""
 
 from __future__ import annotations
 
@@ -25,26 +25,26 @@ OPENAI_HEAD = b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"d
 
 @dataclass
 class BreakOff(Fault):
-    """After some events, at the latest in place of the finish, something else comes than the rest."""
+    """After some events something else comes, at the latest in place of the finish."""
 
     events: int = 3
     instead: Callable[[EventWriter], Awaitable[None]] = end
     loses = True
 
     async def event(self, out: EventWriter, index: int, frame: bytes, last: bool) -> None:
-        """Write the event, after the ending when it is due."""
+        """Write the event; before it, the ending if it is due."""
         if index == self.events or (last and index < self.events):
             await self.ending(out)
-        await out.write(frame)  # what was only held silent goes on
+        await out.write(frame)  # an answer that was only held silent continues
 
     async def ending(self, out: EventWriter) -> None:
-        """Do what is done in place of the rest."""
+        """Do what comes in place of the rest."""
         await self.instead(out)
 
 
 @dataclass
 class _CutInsideCharacter(BreakOff):
-    """The connection ends between the two bytes of an `é`, in the form that the answer has."""
+    """The connection ends between the two bytes of an `é`, in the format of the answer."""
 
     async def event(self, out: EventWriter, index: int, frame: bytes, last: bool) -> None:
         self._native = frame.startswith(b"event: ")
@@ -58,7 +58,7 @@ class _CutInsideCharacter(BreakOff):
 
 @dataclass
 class _Stall(BreakOff):
-    """Silence until the client leaves or the order is released; then the answer goes on."""
+    """Silence until the order is released; then the answer continues."""
 
     async def ending(self, out: EventWriter) -> None:
         await self.order.hold(out.connection)
@@ -66,7 +66,7 @@ class _Stall(BreakOff):
 
 @dataclass
 class _BadChunkSize(BreakOff):
-    """A chunk size that is no number, then silence."""
+    """A chunk size that is not a number, then silence."""
 
     async def ending(self, out: EventWriter) -> None:
         out.connection.write(b"zz\r\ndata: nothing\r\n\r\n")
@@ -76,7 +76,7 @@ class _BadChunkSize(BreakOff):
 
 @dataclass
 class _KeepAlives(BreakOff):
-    """Comments only, and silence after the last."""
+    """Comments, then silence."""
 
     every: float = 0.05
     count: int | None = None
@@ -88,7 +88,7 @@ class _KeepAlives(BreakOff):
 
 @dataclass
 class _Lingering(Fault):
-    """The whole answer, then comments or silence instead of the end of the body."""
+    """The whole answer, then comments or silence in place of the end of the body."""
 
     every: float | None = None
 
@@ -108,7 +108,7 @@ async def _send_comments(out: EventWriter, order: Order, every: float, count: in
 
 @dataclass
 class _Unanswered(Fault):
-    """The connection ends before the first byte of the answer. Served first if the answer is to be kept."""
+    """The connection ends before the first byte. The request is served if its answer is to be stored."""
 
     cut: Callable[[Connection], None]
     loses = True
@@ -124,7 +124,7 @@ class _Unanswered(Fault):
 
 @dataclass
 class _Late(Fault):
-    """The first byte comes late; None: never, until released."""
+    """The first byte comes late, or with None not before the order is released."""
 
     seconds: float | None = None
     loses = True
@@ -138,7 +138,7 @@ class _Late(Fault):
 
 @dataclass
 class _Delay(Fault):
-    """The request is looked at late. A client that leaves meanwhile is not served."""
+    """The request is read late. It is not served if the client leaves meanwhile."""
 
     seconds: float
     early = True
@@ -174,53 +174,53 @@ class _Dribble(Fault):
 
 
 class LossVerbs(Orders):
-    """Connections that break, and answers that keep one waiting. `events` counts `start` too."""
+    """Connections that break and answers that are slow. `events` includes the `start`."""
 
     def cut_after(self, events: int = 3, **order: Unpack[Lossy]) -> Order:
-        """Close the connection after some events (FIN), the body unfinished."""
+        """Close the connection (FIN) after some events, the body unfinished."""
         return self._place("cut_after", partial(BreakOff, events, hang_up), order, events=events)
 
     def reset_after(self, events: int = 3, **order: Unpack[Lossy]) -> Order:
-        """Reset the connection after some events (RST)."""
+        """Reset the connection (RST) after some events."""
         return self._place("reset_after", partial(BreakOff, events, reset), order, events=events)
 
     def end_without_finish(self, events: int = 3, **order: Unpack[Lossy]) -> Order:
-        """End the body properly after some events: without a `finish`, or a JSON text cut short."""
+        """End the body properly after some events: a stream lacks its `finish`, a JSON text is cut short."""
         return self._place("end_without_finish", partial(BreakOff, events, end), order, events=events)
 
     def cut_inside_character(self, events: int = 3, **order: Unpack[Lossy]) -> Order:
-        """Close the connection after some events and half a character of the next one, as UTF-8 has it."""
+        """Close the connection after some events and half a UTF-8 character of the next one."""
         return self._place("cut_inside_character", partial(_CutInsideCharacter, events), order, events=events)
 
     def stall(self, after_events: int = 3, **order: Unpack[Lossy]) -> Order:
-        """Fall silent after some events (0: after the headers), until the client leaves or `release`."""
+        """Fall silent after some events (0: after the headers) until `release`."""
         return self._place("stall", partial(_Stall, after_events), order, events=after_events)
 
     def bad_chunk_size(self, after_events: int = 3, **order: Unpack[Lossy]) -> Order:
-        """Send a chunk size that is no number after some events, then nothing more, the connection open."""
+        """Send a chunk size that is not a number after some events, then nothing. The connection stays."""
         return self._place("bad_chunk_size", partial(_BadChunkSize, after_events), order, events=after_events)
 
     def keep_alives(
         self, after_events: int = 1, *, every: float = 0.05, count: int | None = None, **order: Unpack[Lossy]
     ) -> Order:
-        """After some events send comments only, `every` so many seconds; after `count` nothing more."""
+        """Send only comments after some events, `every` seconds apart, and nothing after `count` of them."""
         make = partial(_KeepAlives, after_events, every=every, count=count)
         return self._place("keep_alives", make, order, events=after_events, every=every, count=count)
 
     def reset_before_answer(self, **order: Unpack[Lossy]) -> Order:
-        """Reset the connection (RST) when the request was read whole; `persist`: it was served."""
+        """Reset the connection (RST) once the request was read. With `persist` it was served."""
         return self._place("reset_before_answer", partial(_Unanswered, Connection.reset), order)
 
     def drop_before_answer(self, **order: Unpack[Lossy]) -> Order:
-        """Close the connection (FIN) when the request was read whole; `persist`: it was served."""
+        """Close the connection (FIN) once the request was read. With `persist` it was served."""
         return self._place("drop_before_answer", partial(_Unanswered, Connection.hang_up), order)
 
     def slow_first_byte(self, seconds: float | None = None, **order: Unpack[Lossy]) -> Order:
-        """Serve the request, and send the first byte late; None: not before `release`."""
+        """Serve the request, but send the first byte late; None: not before `release`."""
         return self._place("slow_first_byte", partial(_Late, seconds), order, seconds=seconds)
 
     def delay(self, seconds: float, **order: Unpack[Ordering]) -> Order:
-        """Look at the request late; who leaves meanwhile is not served, and nothing is stored."""
+        """Read the request late. If the client leaves meanwhile, nothing is stored."""
         return self._place("delay", partial(_Delay, seconds), order, seconds=seconds)
 
     def slow(self, seconds: float = 0.1, **order: Unpack[Lossy]) -> Order:
@@ -228,13 +228,13 @@ class LossVerbs(Orders):
         return self._place("slow", partial(_Slow, seconds), order, seconds=seconds)
 
     def dribble(self, **order: Unpack[Lossy]) -> Order:
-        """Send byte by byte, each as a chunk."""
+        """Send each byte as a chunk of its own."""
         return self._place("dribble", _Dribble, order)
 
     def trickle_after_finish(self, every: float = 0.05, **order: Unpack[Ordering]) -> Order:
-        """Send the whole answer, then comments, `every` so many seconds, and never the end of the body."""
+        """Send the whole answer, then comments, `every` seconds apart, but never the end of the body."""
         return self._place("trickle_after_finish", partial(_Lingering, every), order, every=every)
 
     def withhold_terminator(self, **order: Unpack[Ordering]) -> Order:
-        """Send the whole answer, and the end of the body only after `release`."""
+        """Send the whole answer, but the end of the body only after `release`."""
         return self._place("withhold_terminator", _Lingering, order)

@@ -1,4 +1,4 @@
-"""Faults of the network: a port that refuses, connections that are reset before they are used."""
+"""Faults of the network: a port that refuses, connections that are reset before use."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["NetworkVerbs", "Refusal"]
 
 
 class Refusal:
-    """The port refuses until `end`, or until the end of a `with` block."""
+    """A port that refuses, until `end` or the end of a `with` block."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
 
     def end(self) -> None:
-        """Open the port again. Twice is once."""
+        """Open the port again. Calling it twice is harmless."""
         self._listener.accept()
 
     def __enter__(self) -> Refusal:
@@ -31,26 +31,26 @@ class Refusal:
 
 
 class NetworkVerbs(Orders):
-    """Trouble before any request."""
+    """Connections that fail before any request."""
 
     _listener: Listener | None = None
 
     def attach(self, listener: Listener | None) -> None:
-        """The emulator has opened its port, or closed it for good."""
+        """Set the open port, or None when the emulator has closed it for good."""
         self._listener = listener
 
     def refuse(self, seconds: float | None = None) -> Refusal:
-        """Refuse connections, for some seconds, or until `clear` or the `end` of what this gives.
+        """Refuse connections for some seconds, or until `clear` or the `end` of the returned `Refusal`.
 
-        The port is really closed when this returns, and keeps its number; idle connections are closed, busy
-        ones when their answer is complete. Refused connections cannot be counted: the system refuses them.
+        The port is closed when this returns, and keeps its number. Idle connections are closed at once, busy
+        ones after their answer. Refused connections are not counted: the operating system refuses them.
 
         ```python
         with emulator.faults.refuse():
             ...
         ```
 
-        Raises `RuntimeError` when the emulator is not running.
+        Raises `RuntimeError` if the emulator is not running.
         """
         checked("refuse", seconds=seconds)
         if self._listener is None:
@@ -59,15 +59,15 @@ class NetworkVerbs(Orders):
         return Refusal(self._listener)
 
     def reset_on_connect(self, times: int | None = 1) -> Order:
-        """Reset so many connections (RST) right after they were accepted, before anything is read."""
+        """Reset connections (RST) right after they are accepted, before anything is read."""
         return self._place("reset_on_connect", Fault, {"times": times, "on": CONNECT})
 
     def takes_connection(self) -> bool:
-        """Whether the connection that was just made is to be reset."""
+        """Return whether a new connection is to be reset."""
         return self.take(CONNECT, streamed=False) is not None
 
     def clear(self) -> None:
-        """Take back every order, end what they hold silent, and open the port."""
+        """Cancel every order, end its silences and open the port."""
         super().clear()
         if self._listener is not None:
             self._listener.accept()

@@ -1,4 +1,4 @@
-"""The orders that are open, and who meets which."""
+"""The queue of orders, and which request meets which."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from customgpt_emulator.state.withheld import waiting_time
 
 __all__ = ["CONNECT", "Orders"]
 
-CONNECT = "(connection)"  # what an order for connections is on
+CONNECT = "(connection)"  # the endpoint of orders for connections
 PROMPTS = ("messages.send", COMPLETIONS)
 
 
 class Orders:
-    """The queue of orders. Usable from any thread."""
+    """The queue of orders. Safe to use from any thread."""
 
     def __init__(self, *, seed: int | None = None, endpoints: Iterable[str] = PROMPTS) -> None:
         self._endpoints = frozenset(endpoints)
@@ -28,17 +28,19 @@ class Orders:
         self._lock = threading.Lock()
         self._orders: list[Order] = []
         self._count = 0
-        self._placed: weakref.WeakSet[Order] = weakref.WeakSet()  # played ones too: they may hold
+        self._placed: weakref.WeakSet[Order] = (
+            weakref.WeakSet()
+        )  # also those already played: they may hold answers silent
         self._random = random.Random(seed)  # noqa: S311 - chances to be repeated, not secrets
 
     @property
     def pending(self) -> list[Order]:
-        """The orders that more requests may meet, in the order in which they were given."""
+        """The open orders, oldest first."""
         with self._lock:
             return [order for order in self._orders if order.open]
 
     def take(self, endpoint: str | None, *, streamed: bool) -> Fault | None:
-        """The fault for this request, thereby played once more; None when it shall be served well."""
+        """Return the fault for this request and count it as played; None if it meets none."""
         with self._lock:
             self._orders = [order for order in self._orders if order.open]
             for order in self._orders:
@@ -52,7 +54,7 @@ class Orders:
         return None
 
     def give_back(self, order: Order) -> None:
-        """The request was refused before the fault could act: the next one meets it."""
+        """Take back one play: the request was refused before the fault could act."""
         with self._lock:
             order.played -= 1
             if order.open and order in self._placed and order not in self._orders:
@@ -60,7 +62,7 @@ class Orders:
                 self._orders.sort(key=lambda each: each.number)
 
     def clear(self) -> None:
-        """Take back every order, and end what they hold silent."""
+        """Cancel every order and end its silences."""
         with self._lock:
             orders, self._orders = self._orders, []
         for order in orders:
@@ -68,19 +70,19 @@ class Orders:
         self.release()
 
     def release(self) -> None:
-        """End all silences: the answers that were held go on. Orders that are still open stay so."""
+        """End all silences: the answers continue. Open orders stay open."""
         with self._lock:
             placed = list(self._placed)
         for order in placed:
             order.release()
 
     def reset(self) -> None:
-        """As at the beginning."""
+        """Cancel every order and start the chances over."""
         self.clear()
         self.begin()
 
     def begin(self) -> None:
-        """Chances begin again with the seed; what was ordered stays."""
+        """Start the chances over with the seed. Orders stay."""
         self._random.seed(self._seed)
 
     def _place(
@@ -94,13 +96,15 @@ class Orders:
         if times == 0:
             raise ValueError(f"{verb}: times must be 1 or more, or None for every request.")
         if chance is not None and not (isinstance(chance, (int, float)) and 0 < chance <= 1):
-            raise ValueError(f"{verb}: chance must be a share above 0, at most 1, not {chance!r}.")
+            raise ValueError(f"{verb}: chance must be a probability above 0 and at most 1, not {chance!r}.")
         if "visible_after" in options:
             waiting_time(options["visible_after"])
         plain = make()
         endpoints = self._resolve(verb, on)
         if plain.native and endpoints == {COMPLETIONS}:
-            raise ValueError(f"{verb}: it is for the vendor's own messages, not for {COMPLETIONS}.")
+            raise ValueError(
+                f"{verb}: it changes events in the vendor's format, so it cannot be played on {COMPLETIONS}."
+            )
         for name in options:
             if not plain.loses or name not in ("persist", "visible_after"):
                 raise TypeError(f"{verb} takes no {name!r}.")
@@ -113,7 +117,7 @@ class Orders:
         return placed
 
     def _resolve(self, verb: str, on: str | None) -> frozenset[str | None]:
-        """The endpoints that `on` names."""
+        """Return the endpoints that `on` names."""
         if on is None:
             return frozenset({*self._endpoints, None})
         if on == CONNECT:

@@ -1,4 +1,4 @@
-"""Faults by name: from the command line as text, from HTTP as JSON."""
+"""Faults by name: as text from the command line, as JSON over HTTP."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORDS = dict.fromkeys(("true", "yes", "on", "1"), True) | dict.fromkeys(("false
 
 
 def verbs() -> dict[str, dict[str, str]]:
-    """Every verb with its parameters and their types, as written: `{"cut_after": {"events": "int", ...}}`."""
+    """Return all verbs with their parameters and types: `{"cut_after": {"events": "int", ...}}`."""
     found: dict[str, dict[str, str]] = {}
     for name, function in inspect.getmembers(Faults, inspect.isfunction):
         if name.startswith("_") or inspect.signature(function).return_annotation not in ("Order", "Refusal"):
@@ -33,10 +33,10 @@ def verbs() -> dict[str, dict[str, str]]:
 
 
 def parse_fault(text: str) -> tuple[str, dict[str, Any]]:
-    """A fault as the command line has it: `cut_after`, `error:status=503,retry_after=2,times=3`.
+    """Return verb and arguments from `cut_after` or `error:status=503,retry_after=2,times=3`.
 
-    Gives the verb and its arguments, for `order_fault`. `none` is None. A comma within a value is a part of
-    it unless a name and `=` follow. Raises `ValueError` with a sentence for what is no fault.
+    `none` is None. A comma belongs to a value unless a name and `=` follow it. Raises `ValueError` for text
+    that names no fault.
     """
     verb, _, rest = text.strip().partition(":")
     types = _types(verb)
@@ -45,7 +45,7 @@ def parse_fault(text: str) -> tuple[str, dict[str, Any]]:
         name, equals, value = part.partition("=")
         name = name.strip()
         if not equals:
-            raise ValueError(f"{verb}: {part.strip()!r} is no argument; write name=value.")
+            raise ValueError(f"{verb}: {part.strip()!r} is not an argument; write name=value.")
         _check_name(verb, name, types)
         arguments[name] = next(
             (reading for reading in readings(value.strip()) if _fits(reading, types[name])), value.strip()
@@ -54,7 +54,7 @@ def parse_fault(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def readings(text: str) -> Iterator[Any]:
-    """Yield the values that a text may stand for: None, true or false, a number, and last the text itself."""
+    """Yield what a text may stand for: None, true or false, a number, and last the text itself."""
     word = text.lower()
     if word in ("none", "null"):
         yield None
@@ -68,7 +68,7 @@ def readings(text: str) -> Iterator[Any]:
 
 
 def order_fault(faults: Faults, verb: str, arguments: Mapping[str, Any]) -> Order | Refusal:
-    """Order a fault by name. Raises `ValueError` with a sentence for wrong names and values."""
+    """Order a fault by name. Raises `ValueError` for wrong names and values."""
     types = _types(verb)
     for name, value in arguments.items():
         _check_name(verb, name, types)
@@ -76,11 +76,11 @@ def order_fault(faults: Faults, verb: str, arguments: Mapping[str, Any]) -> Orde
             raise ValueError(f"{verb}: {name} must be {types[name].replace(' | ', ' or ')}, not {value!r}.")
     if verb == "refuse" and arguments.get("seconds") is None:
         raise ValueError(
-            "refuse: seconds is needed: a port that is closed takes no request to open it again."
+            "refuse: seconds is needed, since a closed port cannot take the request to open it again."
         )
     try:
         made: Order | Refusal = getattr(faults, verb)(**arguments)
-    except TypeError as error:  # a required one is missing
+    except TypeError as error:  # a required argument is missing
         raise ValueError(f"{verb}: {str(error).partition('() ')[2] or error}.") from error
     return made
 
@@ -98,7 +98,7 @@ def _check_name(verb: str, name: str, types: Mapping[str, str]) -> None:
 
 
 def _fits(value: Any, kind: str) -> bool:
-    """Whether a JSON value may stand for a type, as it is written."""
+    """Return whether a JSON value fits a type, given as it is written."""
     for one in kind.split(" | "):
         if one == "None":
             good = value is None
@@ -117,5 +117,5 @@ def _fits(value: Any, kind: str) -> bool:
 
 
 def _written(annotation: Any) -> str:
-    """`int | None`, from the forward reference that a TypedDict makes of it."""
+    """Return an annotation as it is written, `int | None`; a TypedDict keeps it as a forward reference."""
     return str(getattr(annotation, "__forward_arg__", annotation))

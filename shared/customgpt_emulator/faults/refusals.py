@@ -1,4 +1,4 @@
-"""Faults that answer something else than was asked: refusals, gateways' pages, redirects."""
+"""Faults that replace an answer: refusals, HTML pages of gateways, redirects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _REASONS = {
 
 @dataclass
 class _Replace(Fault):
-    """Another answer in place of the true one."""
+    """Another answer in place of the real one. Nothing is stored unless `persist`."""
 
     status: int = 200
     body: bytes | None = None
@@ -69,7 +69,7 @@ class _Replace(Fault):
 
 @dataclass
 class _Refuse(_Replace):
-    """A refusal in the words of the real one."""
+    """A refusal in the documented words."""
 
     error: ApiError = field(default_factory=unauthenticated)
 
@@ -79,7 +79,7 @@ class _Refuse(_Replace):
 
 @dataclass
 class _Redirect(_Replace):
-    """Somewhere else, please."""
+    """A redirect; without a location to the same path under another name of this host."""
 
     location: str | None = None
 
@@ -94,7 +94,7 @@ class _Redirect(_Replace):
 
 
 class RefusalVerbs(Orders):
-    """Answers that are none. Unless `persist=True` the request is not served: nothing is stored."""
+    """Refusals and the like. Unless `persist=True` the request is not served and nothing is stored."""
 
     def error(
         self,
@@ -106,9 +106,9 @@ class RefusalVerbs(Orders):
         content_type: str = "application/json",
         **order: Unpack[Lossy],
     ) -> Order:
-        """Answer with an error: in the documented envelope unless there is a `body` (text, bytes, JSON)."""
+        """Answer with an error in the documented envelope, or with a `body` of text, bytes or JSON."""
         if not isinstance(status, int) or isinstance(status, bool) or not 200 <= status <= 599:
-            raise ValueError(f"error: status must be a number from 200 to 599, not {status!r}.")
+            raise ValueError(f"error: status must be a whole number from 200 to 599, not {status!r}.")
         text = message or _REASONS.get(status) or ("Internal Server Error" if status >= 500 else "Refused")
         raw = dump(body) if isinstance(body, Mapping) else body.encode() if isinstance(body, str) else body
         header("error", "content_type", content_type)
@@ -116,9 +116,9 @@ class RefusalVerbs(Orders):
         return self._place("error", partial(_Replace, status, raw, content_type, headers, text), order)
 
     def rate_limit(self, retry_after: float | str | None = None, **order: Unpack[Lossy]) -> Order:
-        """429 for too many requests, in the framework's form.
+        """Answer 429 for too many requests, in the form of the vendor's framework.
 
-        `retry_after`: the header as seconds, or as any text, such as an HTTP date; None: no such header.
+        `retry_after`: the header in seconds, or any text, such as an HTTP date; None: no such header.
         """
         headers = {"X-RateLimit-Remaining": "0"}
         if retry_after is not None:
@@ -126,42 +126,42 @@ class RefusalVerbs(Orders):
         return self._place("rate_limit", partial(_Refuse, error=Throttled(headers)), order)
 
     def exhaust_credits(self, **order: Unpack[Lossy]) -> Order:
-        """429 for credits that are used up, in the documented words."""
+        """Answer 429 for used-up credits, in the documented words."""
         return self._place("exhaust_credits", partial(_Refuse, error=credits_exhausted()), order)
 
     def unauthorized(self, **order: Unpack[Lossy]) -> Order:
-        """401, in the documented words, although the key is right."""
+        """Answer 401 in the documented words, although the key is right."""
         return self._place("unauthorized", partial(_Refuse, error=unauthenticated()), order)
 
     def not_found(self, message: str = "Agent with id 0 not found", **order: Unpack[Lossy]) -> Order:
-        """404."""
+        """Answer 404."""
         return self._place("not_found", partial(_Replace, 404, message=message), order)
 
     def unprocessable(
         self, field: str = "prompt", message: str = "The prompt field is required.", **order: Unpack[Lossy]
     ) -> Order:
-        """422 in the framework's form, `{"message":...,"errors":{field:[...]}}`."""
+        """Answer 422 in the form of the vendor's framework, `{"message":...,"errors":{field:[...]}}`."""
         return self._place("unprocessable", partial(_Refuse, error=Invalid(**{field: message})), order)
 
     def bad_gateway(self, **order: Unpack[Lossy]) -> Order:
-        """502 with a gateway's HTML page."""
+        """Answer 502 with the HTML page of a gateway."""
         return self._place("bad_gateway", partial(_Replace, 502, HTML_502, "text/html"), order)
 
     def html_instead(self, **order: Unpack[Lossy]) -> Order:
-        """200 with a page in HTML."""
+        """Answer 200 with an HTML page."""
         return self._place(
             "html_instead", partial(_Replace, 200, HTML_200, "text/html; charset=UTF-8"), order
         )
 
     def empty_body(self, **order: Unpack[Lossy]) -> Order:
-        """200 with nothing."""
+        """Answer 200 with an empty body."""
         return self._place("empty_body", partial(_Replace, 200, b""), order)
 
     def redirect(self, location: str | None = None, status: int = 302, **order: Unpack[Ordering]) -> Order:
-        """Send the client somewhere else; None: to the same path under another name of this host.
+        """Redirect the client to `location`; None: to the same path under another name of this host.
 
-        `localhost` for `127.0.0.1` and the other way round: another host for a client, and yet the journal
-        and the verdict see who comes, and with what.
+        That is `localhost` for `127.0.0.1` and the reverse: for a client another host, but the journal and
+        the verdict still see what it sends there.
         """
         if status not in (301, 302, 303, 307, 308):
             raise ValueError(f"redirect: status must be 301, 302, 303, 307 or 308, not {status!r}.")

@@ -1,1 +1,1 @@
-"""What was requested, and what the client got wrong."""
+"""The requests that came in, and the verdict on the clients that sent them."""

@@ -1,4 +1,4 @@
-"""What was asked of the emulator: the newest requests, with the key taken out."""
+"""The journal: the newest requests and how they were answered, without the key."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ __all__ = ["Entry", "Journal"]
 
 KEPT = 10_000
 SECRET = frozenset({"authorization", "proxy-authorization", "cookie"})
-BODY_KEPT = 64 * 1024  # bytes of a body; files in a form are kept as name and size only
-FIELDS_KEPT = 64 * 1024  # characters of a body's fields, as JSON; larger ones are left out, others cut
-ALL_KEPT = 64 * 1024 * 1024  # of all entries together; the oldest go first
+BODY_KEPT = 64 * 1024  # bytes of a body; of files in a form only name and size are kept
+FIELDS_KEPT = (
+    64 * 1024
+)  # characters of a body's fields; long texts are cut, what exceeds the limit is left out
+ALL_KEPT = 64 * 1024 * 1024  # bytes of all entries; the oldest go first
 
 
 @dataclass
 class Entry:
-    """One request and how it was answered. Live: `status` and the rest are filled in as things happen."""
+    """One request and how it was answered. `status` and the rest are filled in as they become known."""
 
     number: int
     time: float
@@ -40,61 +42,61 @@ class Entry:
     endpoint: str | None = None
     """The route's name, such as `messages.send`; None for an unknown path."""
     fields: dict[str, Any] = field(default_factory=dict)
-    """The body's fields, whatever its encoding."""
+    """The fields of the body, whatever its encoding."""
     body: bytes = b""
     """The raw body, cut at 64 KiB; empty for multipart forms."""
     status: int | None = None
-    """None until it was answered."""
+    """None until it is answered."""
     disconnected: bool = False
-    """The client was seen to have left before the answer was complete."""
+    """The client left before the answer was complete."""
     complete: bool = False
-    """All of the answer was written; a stream is complete with its `finish`."""
+    """The whole answer was written. A stream is complete with its `finish`."""
     accepted: bool = False
     """It is a prompt that passed validation, quotas and refusing faults: the service would bill it."""
     cut: bool = False
-    """A fault broke the connection off."""
+    """A fault broke the connection."""
     events_sent: int = 0
-    """Events of a stream that were written."""
+    """How many events of a stream were written."""
     connection: int = 0
-    """The TCP connection, counted from 1: requests with the same number shared it."""
+    """The number of the TCP connection, from 1. Requests with the same number shared it."""
     streamed: bool = False
     """The answer was a stream of events."""
     retry_after: str | None = None
-    """The answer's header."""
+    """The header `Retry-After` of the answer."""
     reason: str | None = None
-    """The sentence of a refusal."""
+    """The message of a refusal."""
     arrived: float = 0.0
-    """When it came, in seconds since the epoch: real ones, even with a seed."""
+    """When it came, in real seconds since the epoch, also with a seed."""
     answered: float | None = None
-    """When it was answered, or could not be any more."""
+    """When its answer was complete or broke off."""
     keyed: bool = False
-    """It carried the key in its `Authorization` header."""
+    """It had the key in its `Authorization` header."""
     leaks: tuple[str, ...] = ()
-    """Where else it carried the key: `query`, `path`, `body`, `header X`, `file X`."""
+    """Where else it had the key: `query`, `path`, `body`, `header X`, `file X`."""
     redirected_to: str | None = None
-    """Where a fault sent the client instead."""
+    """Where a fault redirected the client."""
     fault: str | None = None
     """The fault that was played, if any."""
     credentials: str = ""
-    """Tells keys apart, and does not tell what they are."""
+    """A salted digest of the key: the same for requests with the same key."""
     size: int = 0
-    """About how much of its body is kept, in bytes."""
+    """About how many bytes of its body are kept."""
     redactor: ClassVar[Redactor | None] = None
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """What is noted later may hold the key as well: a reason quotes the path, a redirect the query."""
+        """Redact what is noted later, too: a reason quotes the path, a redirect the query."""
         if isinstance(value, str) and self.redactor is not None:
             value = self.redactor.text(value, [], name)
         object.__setattr__(self, name, value)
 
     def has_ended(self) -> None:
-        """Its answer is being completed, or broke off."""
+        """Note the time: the answer is complete, or broke off."""
         if self.answered is None:
             self.answered = time.time()
 
     @property
     def prompt(self) -> str | None:
-        """The prompt that this request sent, natively or in OpenAI's form, if it sent one."""
+        """The prompt that it sent, in the vendor's or in OpenAI's format; None if it sent none."""
         value = None
         if self.endpoint == "messages.send":
             value = self.fields.get("prompt", self.query.get("prompt"))
@@ -106,13 +108,13 @@ class Entry:
 
     @property
     def external_id(self) -> str | None:
-        """The client's own name for the prompt."""
+        """The client's own id for the prompt."""
         value = self.fields.get("external_id", self.query.get("external_id"))
         return str(value) if value else None
 
     @property
     def session_id(self) -> str | None:
-        """The conversation that the path names."""
+        """The conversation in the path."""
         match = re.search(r"/conversations/([^/]+)", self.path)
         return match[1] if match else None
 
@@ -130,14 +132,14 @@ class Entry:
         return f"#{self.number} {self.method} {self.path}{asked}: {said}"
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, fit for JSON; the body as text."""
+        """Return all values, ready for JSON, the body as text."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         values |= {"prompt": self.prompt, "session_id": self.session_id, "leaks": list(self.leaks)}
         return values | {"body": self.body.decode("utf-8", "replace")}
 
 
 class Journal:
-    """The newest 10,000 requests, oldest first; may be read from any thread. `secret` is never kept."""
+    """The newest 10,000 requests, oldest first. Safe to read from any thread. `secret` is never kept."""
 
     def __init__(self, kept: int = KEPT, *, secret: str = "") -> None:
         self._lock = threading.Lock()
@@ -148,7 +150,7 @@ class Journal:
         self._salt = secrets.token_bytes(16)
 
     def open(self, request: web.BaseRequest, now: float, endpoint: str | None, connection: int = 0) -> Entry:
-        """Begin the entry of a request that has just come."""
+        """Add the entry of a new request and return it."""
         redact = self._redactor
         leaks: list[str] = []
         headers = {
@@ -166,7 +168,7 @@ class Journal:
                 self._count, now, request.method, path, query, headers, endpoint, connection=connection
             )
             entry.arrived = time.time()
-            object.__setattr__(entry, "redactor", redact)  # its own, and no field of the entry
+            object.__setattr__(entry, "redactor", redact)  # not a field: `as_dict` leaves it out
             presented = request.headers.get("Authorization", "").encode("utf-8", "replace")
             entry.credentials = hashlib.sha256(self._salt + presented).hexdigest()[:12]
             entry.keyed = redact.hides(request.headers.get("Authorization", ""))
@@ -180,7 +182,7 @@ class Journal:
         self._size -= self._entries.popleft().size
 
     def take_body(self, entry: Entry, body: Body) -> None:
-        """Note what a request carried: its fields, of files their names and sizes."""
+        """Note the body of a request: its fields, and the names and sizes of its files."""
         leaks = list(entry.leaks)
         entry.body = self._redactor.data(body.raw, leaks, "body")[:BODY_KEPT]
         entry.fields = _shortened(self._redactor.value(body.fields, leaks, "body"))
@@ -192,7 +194,7 @@ class Journal:
         size = len(entry.body) + len(repr(entry.fields))
         with self._lock:
             if not self._entries or entry.number < self._entries[0].number:
-                return  # forgotten meanwhile
+                return  # dropped meanwhile
             entry.size = size
             self._size += size
             while self._size > ALL_KEPT and len(self._entries) > 1:
@@ -200,7 +202,7 @@ class Journal:
 
     @property
     def dropped(self) -> int:
-        """How many requests are no longer here."""
+        """How many requests were dropped."""
         with self._lock:
             return self._count - len(self._entries)
 
@@ -214,9 +216,9 @@ class Journal:
         session_id: str | None = None,
         fault: str | None = None,
     ) -> list[Entry]:
-        """What is kept, oldest first; of that, what has all the given values.
+        """Return the requests that have all the given values, oldest first.
 
-        `endpoint` may be a pattern, `messages.*`; `path` is a part of it.
+        `endpoint` may be a pattern such as `messages.*`; `path` may be a part of the path.
         """
         with self._lock:
             kept = list(self._entries)
@@ -231,19 +233,19 @@ class Journal:
         return kept
 
     def prompts(self, *, accepted: bool | None = None) -> list[Entry]:
-        """The requests that sent a prompt; of these, those that were accepted or were not."""
+        """Return the requests that sent a prompt, or only those that were accepted, or were not."""
         sent = [entry for entry in self.entries() if entry.prompt is not None]
         return [entry for entry in sent if accepted is None or entry.accepted is accepted]
 
     def wait_for(self, predicate: Callable[[Entry], bool], timeout: float = 10.0) -> Entry:
-        """The oldest request for which `predicate` is true, as soon as there is one.
+        """Wait for a request for which `predicate` is true and return it, the oldest first.
 
         ```python
         emulator.journal.wait_for(lambda entry: entry.disconnected)
         ```
 
-        Looks again every few milliseconds; raises `TimeoutError` with the newest requests when `timeout`
-        seconds are over. Blocks: on an event loop use `await asyncio.to_thread(journal.wait_for, predicate)`.
+        Raises `TimeoutError`, which lists the newest requests, after `timeout` seconds. It blocks: on an
+        event loop use `await asyncio.to_thread(journal.wait_for, predicate)`.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -256,7 +258,7 @@ class Journal:
             time.sleep(0.005)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Drop all requests."""
         with self._lock:
             self._entries.clear()
             self._count = self._size = 0
@@ -269,14 +271,14 @@ class Journal:
 
 
 def _shortened(fields: dict[str, Any]) -> dict[str, Any]:
-    """As many of the fields as there is room for: too long a text is cut, a list loses its beginning."""
+    """Return the fields that there is room for. A long text loses its end, a long list its beginning."""
     kept: dict[str, Any] = {}
     room = FIELDS_KEPT
     for name, value in fields.items():
         if isinstance(value, str):
             value = value[: max(0, room)]
         while isinstance(value, list) and len(value) > 1 and len(repr(value)) > room:
-            value = value[len(value) // 2 :]  # of messages the newest tell most
+            value = value[len(value) // 2 :]  # the newest messages matter most
         room -= len(name) + len(value if isinstance(value, str) else repr(value))
         if room < 0 and kept:
             break

@@ -1,4 +1,4 @@
-"""The key, taken out of whatever is to be kept."""
+"""Taking the key out of what is kept."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ __all__ = ["REDACTED", "Redactor"]
 
 REDACTED = "[redacted]"
 LONGEST = 64 * 1024  # characters of a text that are kept
-SHORTEST = 12  # characters that a part of a key must have to be taken for it
+SHORTEST = 12  # characters; a shorter key is not searched for inside of texts
 
 
 class Redactor:
-    """Replaces a secret, as it is and as it looks in addresses and forms; tells where it was found.
+    """Replaces a secret, also where it is quoted as in URLs and forms, and tells where it was found.
 
-    One of fewer than 12 characters is replaced where it is the whole of a value only.
+    A secret of fewer than 12 characters is only replaced where it is a whole value.
     """
 
     def __init__(self, secret: str) -> None:
-        # Behind the number and the bar stands what must be kept: it alone is as good as the key.
+        # What follows the number and the bar is the secret part: it must not leak either.
         parts = [secret, secret.rpartition("|")[2]]
         forms = [form(part) for part in parts for form in (str, quote, quote_plus) if len(part) >= SHORTEST]
-        self._short = secret if len(secret) < SHORTEST else ""  # "test" is in many a text
+        self._short = secret if len(secret) < SHORTEST else ""  # "test" occurs in many texts
         self._forms = sorted(set(forms), key=len, reverse=True)
         self._bytes = [form.encode() for form in self._forms]
 
     def hides(self, text: str) -> bool:
-        """Whether the secret is in a text."""
+        """Return whether a text contains the secret."""
         whole = bool(self._short) and text.removeprefix("Bearer ") == self._short
         return whole or any(form in text for form in self._forms)
 
     def text(self, text: str, found: list[str], where: str) -> str:
-        """The text without the secret, cut at 64 KiB; `found` gets `where` if the secret was in it."""
+        """Return the text without the secret, cut at 64 KiB. `where` is added to `found` if it was there."""
         if self.hides(text):
             found.append(where)
             if self._short:
@@ -42,7 +42,7 @@ class Redactor:
         return text[:LONGEST]
 
     def data(self, data: bytes, found: list[str], where: str) -> bytes:
-        """The same for bytes."""
+        """Do the same for bytes."""
         for form in self._bytes:
             if form in data:
                 found.append(where)
@@ -50,7 +50,7 @@ class Redactor:
         return data
 
     def value(self, value: Any, found: list[str], where: str) -> Any:
-        """The same for all texts within lists and objects."""
+        """Do the same for all texts inside of lists and objects."""
         if isinstance(value, str):
             return self.text(value, found, where)
         if isinstance(value, list):

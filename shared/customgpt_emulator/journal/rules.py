@@ -1,4 +1,4 @@
-"""The rules by which clients are judged. Pure: from the journal's entries to findings."""
+"""The rules by which clients are judged. Pure functions from the journal's entries to findings."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from customgpt_emulator.journal.entries import Entry
 
 __all__ = ["RULES", "Finding"]
 
-REMEMBERED = 50  # of equal requests, those with which the next one is compared
-EARLY = 0.05  # seconds that a retry may come before `Retry-After` is over: clocks and rounding
-SOON = 30.0  # seconds within which a nameless prompt of another conversation is taken for a retry
-_TRANSIENT = frozenset({408, 425, 429})  # of the refusals, those that may be tried again
+REMEMBERED = 50  # equal requests with which the next one is compared
+EARLY = 0.05  # seconds that a retry may be early for `Retry-After`, for clocks and rounding
+SOON = 30.0  # seconds within which a prompt without id in another conversation counts as a retry
+_TRANSIENT = frozenset({408, 425, 429})  # refusals that may be retried
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was done wrong."""
+    """One thing that a client did wrong."""
 
     rule: str
     """`retry_after_ignored`, `retried_final`, `prompt_sent_twice`, `truncated_answer_accepted`,
@@ -32,31 +32,31 @@ class Finding:
     `answered_prompt_repeated`."""
     text: str
     requests: tuple[int, ...]
-    """The journal's numbers of the requests that show it."""
+    """The requests that show it, by their numbers in the journal."""
     remark: bool = False
-    """Not certainly wrong: it is told, and nothing fails for it."""
+    """It may be right. It is reported, but nothing fails because of it."""
 
 
 def _again(entries: Sequence[Entry]) -> Iterator[tuple[Entry, Entry]]:
-    """Each request with the next one that is the same and came when the first had its end."""
+    """Yield each request with its first retry: an equal request after the first one had ended."""
     chains: dict[object, deque[Entry]] = defaultdict(lambda: deque(maxlen=REMEMBERED))
     for entry in entries:
         chain = chains[_identity(entry)]
         before = [e for e in reversed(chain) if e.answered is not None and e.answered <= entry.arrived]
-        first = next((e for e in before if _same_talk(e, entry)), None)
-        first = first or next((e for e in before if _may_be_same_talk(e, entry)), None)
+        first = next((e for e in before if _belong_together(e, entry)), None)
+        first = first or next((e for e in before if _may_belong_together(e, entry)), None)
         if first is not None:
             yield first, entry
         chain.append(entry)
 
 
-def _same_talk(first: Entry, second: Entry) -> bool:
-    """Whether two equal requests belong together for certain."""
+def _belong_together(first: Entry, second: Entry) -> bool:
+    """Return whether two equal requests certainly belong together."""
     return first.session_id == second.session_id or first.external_id == second.external_id is not None
 
 
-def _may_be_same_talk(first: Entry, second: Entry) -> bool:
-    """Whether a prompt may be one of another conversation, tried again: users may ask the same, too."""
+def _may_belong_together(first: Entry, second: Entry) -> bool:
+    """Return whether a prompt may be the retry of one in another conversation; users may ask the same."""
     nameless = first.external_id is None and second.external_id is None
     return nameless and first.answered is not None and second.arrived - first.answered <= SOON
 
@@ -77,7 +77,7 @@ def _retry_after_ignored(entries: Sequence[Entry]) -> Iterator[Finding]:
             continue
         waited = second.arrived - first.answered
         if waited < wait - EARLY:
-            text = f"tried again after {waited:.2f} s, although Retry-After said {first.retry_after}"
+            text = f"retried after {waited:.2f} s, although Retry-After said {first.retry_after}"
             yield Finding("retry_after_ignored", text, (first.number, second.number))
 
 
@@ -88,27 +88,27 @@ def _retried_final(entries: Sequence[Entry]) -> Iterator[Finding]:
         if why is None or first.session_id != second.session_id or first.answered is None:
             continue
         if first.fault is None and second.status != first.status:
-            continue  # what refused it is no more: somebody saw to that
+            continue  # the reason for the refusal is gone: somebody removed it
         if bisect_right(changes, second.arrived) > bisect_left(changes, first.answered):
             continue
-        yield Finding("retried_final", f"tried again after {why}", (first.number, second.number))
+        yield Finding("retried_final", f"retried after {why}", (first.number, second.number))
 
 
 def _changes_something(entry: Entry) -> bool:
-    """Whether a request may have removed what an earlier one was refused for."""
-    talk = entry.prompt is not None or entry.endpoint == "conversations.create"
-    return entry.method not in ("GET", "HEAD") and not talk and 200 <= (entry.status or 0) < 300
+    """Return whether a request may have removed the reason for an earlier refusal."""
+    asking = entry.prompt is not None or entry.endpoint == "conversations.create"
+    return entry.method not in ("GET", "HEAD") and not asking and 200 <= (entry.status or 0) < 300
 
 
 def _created_twice(entries: Sequence[Entry]) -> Iterator[Finding]:
     for first, second in _again(entries):
         if first.endpoint in _CREATING and _may_be_processed(first) and _lost(first):
-            text = "sent again what makes something new: the first may have made it"
+            text = "repeated a request that creates something: the first may have created it"
             yield Finding("created_twice", text, (first.number, second.number))
 
 
 def _answered_prompt_repeated(entries: Sequence[Entry]) -> Iterator[Finding]:
-    """The same prompt as the next thing in a conversation that has just answered it, and well."""
+    """Find a prompt that repeats the one which its conversation has just answered."""
     last: dict[str | None, Entry] = {}
     for entry in entries:
         first = last.get(entry.session_id)
@@ -122,9 +122,9 @@ def _answered_prompt_repeated(entries: Sequence[Entry]) -> Iterator[Finding]:
 
 
 def _prompt_sent_twice(entries: Sequence[Entry]) -> Iterator[Finding]:
-    """Twice, when the first may have been answered and paid for.
+    """Find a prompt that was sent again although the first may have been answered, and billed.
 
-    Either its answer was lost, or a fault was played on it and the same external id came again.
+    Either the first answer was lost, or the first met a fault and its external id came again.
     """
     by_id: dict[str, Entry] = {}
     for entry in entries:
@@ -133,24 +133,23 @@ def _prompt_sent_twice(entries: Sequence[Entry]) -> Iterator[Finding]:
         earlier = by_id.get(entry.external_id)
         odd = earlier is not None and earlier.fault is not None and earlier.prompt == entry.prompt
         if earlier is not None and odd and _may_be_processed(earlier):
-            text = (
-                f"sent the prompt with external_id {entry.external_id!r} again, which may have been answered"
-            )
+            prompt = f"the prompt with external_id {entry.external_id!r}"
+            text = f"sent {prompt} again, although it may have been answered"
             yield Finding("prompt_sent_twice", text, (earlier.number, entry.number))
         by_id[entry.external_id] = entry
     for first, second in _again(entries):
         if first.prompt is None or not (_may_be_processed(first) and _lost(first)):
             continue
         if first.external_id is not None and first.external_id == second.external_id:
-            continue  # told above
-        text = "sent a prompt again whose answer was lost: it may have been answered"
+            continue  # reported above
+        text = "sent a prompt again whose answer was lost, although it may have been answered"
         yield Finding("prompt_sent_twice", text, (first.number, second.number))
 
 
 def _truncated_answer_accepted(entries: Sequence[Entry]) -> Iterator[Finding]:
-    """The conversation went on after an answer that broke off, without a look at its messages.
+    """Find a conversation that continued after a broken answer, without a look at its messages.
 
-    Only that can be seen from here: a client that asks nothing more may or may not have noticed.
+    A server sees no more: a client that asks nothing else may or may not have noticed.
     """
     broken: dict[str, Entry] = {}
     for entry in entries:
@@ -163,7 +162,7 @@ def _truncated_answer_accepted(entries: Sequence[Entry]) -> Iterator[Finding]:
             earlier = broken.pop(session_id, None)
             ended = earlier is not None and earlier.answered is not None and earlier.answered <= entry.arrived
             if earlier is not None and ended and earlier.prompt != entry.prompt:
-                text = "went on after an answer that broke off, without looking for the rest of it"
+                text = "continued after an answer that broke off, without looking for the rest of it"
                 numbers = (earlier.number, entry.number)
                 yield Finding("truncated_answer_accepted", text, numbers, remark=True)
             if entry.status == 200 and not entry.complete and not entry.disconnected:
@@ -177,7 +176,7 @@ def _key_misplaced(entries: Sequence[Entry]) -> Iterator[Finding]:
 
 
 def _followed(entries: Sequence[Entry]) -> Iterator[Finding]:
-    """What was sent to another host because a redirect said so."""
+    """Find what was sent to another host because of a redirect."""
     told: dict[tuple[str | None, str], list[Entry]] = defaultdict(list)
     for entry in entries:
         for first in told.pop((entry.headers.get("Host"), entry.path), ()):
@@ -198,7 +197,7 @@ def _sent_elsewhere(first: Entry, second: Entry) -> Iterator[Finding]:
 
 
 def _seconds(entry: Entry) -> float | None:
-    """What the answer's `Retry-After` asked for, in seconds from the answer; None: nothing."""
+    """Return the seconds that `Retry-After` asked for, counted from the answer; None if it did not."""
     if entry.status not in (429, 503) or entry.retry_after is None or entry.answered is None:
         return None
     try:
@@ -212,20 +211,20 @@ def _seconds(entry: Entry) -> float | None:
 
 
 def _final(entry: Entry) -> str | None:
-    """Why a request must not be tried again; None when it may, or when that is not known."""
+    """Return why a request must not be retried; None if it may be, or if that is unknown."""
     if entry.fault == "error_event":
-        return "an error event, which is the service's last word"
+        return "an error event, which is final"
     if entry.status == 429 and "query credits" in (entry.reason or ""):
         return "the credits were used up"
     if entry.status is None or not 400 <= entry.status < 500 or entry.status in _TRANSIENT:
         return None
     if entry.method == "GET" and entry.status == 404:
-        return None  # to ask whether something is there by now is no retry
+        return None  # asking whether something exists by now is not a retry
     return f"{entry.status}, which is final"
 
 
 def _may_be_processed(entry: Entry) -> bool:
-    """Whether the server may have answered the prompt, as its client must see it."""
+    """Return whether the server may have answered the prompt, as far as its client knows."""
     if entry.status is None:
         return True
     if 300 <= entry.status < 500:
@@ -234,15 +233,15 @@ def _may_be_processed(entry: Entry) -> bool:
 
 
 def _lost(entry: Entry) -> bool:
-    """Whether the client has no whole answer, and did not leave a stream that went well."""
+    """Return whether the client has no whole answer and did not leave a good stream by itself."""
     if entry.streamed and entry.disconnected and entry.events_sent and entry.fault is None:
         return False
     if entry.fault == "error_event":
-        return False  # told as a retry of what is final
+        return False  # reported as a retry of what is final
     return not entry.complete or (entry.status or 0) >= 500 or entry.fault in _WORTHLESS
 
 
-# Whole for HTTP, and yet no answer.
+# Complete for HTTP, but not an answer.
 _WORTHLESS = frozenset(
     {
         "empty_body",

@@ -1,4 +1,4 @@
-"""What the client under test did wrong, as far as a server can tell."""
+"""The verdict: what the clients under test did wrong, as far as a server can tell."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["Finding", "Verdict", "judge"]
 
 @dataclass
 class Verdict:
-    """What was done wrong; nothing, when it is empty. `str` of it is a report."""
+    """What clients did wrong; empty if nothing. `str` of it is a report."""
 
     findings: list[Finding] = field(default_factory=list)
     remarks: list[Finding] = field(default_factory=list)
-    """What looks odd and may well be right; nothing fails for it."""
+    """What looks odd but may be right. Nothing fails because of it."""
     requests: dict[int, str] = field(default_factory=dict)
-    """The requests that the findings name, in words."""
+    """The requests that the findings name, each as a line of text."""
     dropped: int = 0
-    """Requests that the journal had no more room for: nothing is known of them."""
+    """How many requests the journal has dropped. Nothing is known about those."""
 
     def __iter__(self) -> Iterator[Finding]:
         return iter(self.findings)
@@ -32,11 +32,11 @@ class Verdict:
 
     @property
     def rules(self) -> list[str]:
-        """The rules that were broken, in order, each once."""
+        """The rules that were broken, each once, in order."""
         return list(dict.fromkeys(finding.rule for finding in self.findings))
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, fit for JSON."""
+        """Return all values, ready for JSON."""
         found = [{"rule": f.rule, "text": f.text, "requests": list(f.requests)} for f in self.findings]
         remarks = [{"rule": f.rule, "text": f.text, "requests": list(f.requests)} for f in self.remarks]
         return {
@@ -48,7 +48,7 @@ class Verdict:
 
     def __str__(self) -> str:
         if not self.findings:
-            told = "The client did nothing wrong that can be seen from here."
+            told = "The client did nothing wrong that a server can see."
         else:
             plural = "s" if len(self.findings) > 1 else ""
             told = f"The client did {len(self.findings)} thing{plural} wrong:"
@@ -68,12 +68,12 @@ def judge(
     allowed: int | None = None,
     dropped: int = 0,
 ) -> Verdict:
-    """Judge what a client did by the journal's entries, oldest first.
+    """Return the verdict on the journal's entries, oldest first.
 
-    `open_connections` are the numbers of those of which `allowed` may be open (None: any number).
-    Two requests are taken for the same one, tried again, when method, path, query and body are equal; prompts
-    when their text, key and agent are. More open connections than `allowed` are wrong when none may be open,
-    else only remarked: several clients may have one each.
+    `open_connections` are the numbers of the open connections, of which `allowed` may be open (None: any
+    number). A request counts as a retry if an earlier one had the same method, path, query and body; a prompt
+    if an earlier one had the same text, key and agent. Too many open connections are a finding if none may be
+    open, else a remark: several clients may have one each.
     """
     findings = [finding for rule in RULES for finding in rule(entries)]
     findings += _leaked(entries, open_connections, allowed)

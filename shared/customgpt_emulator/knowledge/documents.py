@@ -20,12 +20,12 @@ LONG_ADDRESS = 2000  # characters, as the API has it; a longer one is none
 
 
 class Unreadable(Exception):
-    """A document that cannot be indexed; the text says why."""
+    """A document cannot be indexed; the text says why."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """What the index needs to know of one document. `text` is Markdown, whatever the file was.
+    """What the index needs of one document. `text` is Markdown, whatever the file was.
 
     Title, description and addresses are short: every passage carries its title.
     """
@@ -34,14 +34,14 @@ class Document:
     text: str
     description: str | None = None
     url: str | None = None
-    """Its own address, when the document names one (canonical link, `url:` in the front matter)."""
+    """The URL that the document names as its own (canonical link, `url:` in the front matter)."""
     image: str | None = None
 
 
 def read_document(name: str, data: bytes) -> Document:
-    """Read the file called `name`.
+    """Return the document in the file called `name`.
 
-    Raises `Unreadable` for a kind that is not supported, for an empty document, and for a damaged one.
+    Raises `Unreadable` if its kind is not supported, if it is empty, or if it is damaged.
     """
     suffix = PurePosixPath(name).suffix.lower() or _guess(data)
     reader = _READERS.get(suffix)
@@ -49,7 +49,7 @@ def read_document(name: str, data: bytes) -> Document:
         raise Unreadable(f"{suffix} is not supported")
     document = reader(name, data)
     if not document.text.strip():
-        raise Unreadable("it holds no text")
+        raise Unreadable("it has no text")
     return replace(
         document,
         title=shortened(document.title, LONG_TITLE),
@@ -145,7 +145,7 @@ def _docx(name: str, data: bytes) -> Document:
 
 
 def _decode(data: bytes) -> str:
-    """UTF-8 first, then what a byte order mark says, then Windows' Latin; line ends become LF."""
+    """Return text from UTF-8, from UTF-16 with a byte order mark, or else from Windows-1252, with LF."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = data.decode("utf-16", "replace")
     else:
@@ -159,7 +159,7 @@ def _decode(data: bytes) -> str:
 
 
 def _guess(data: bytes) -> str:
-    """A file without a suffix is what it looks like: the vendor's SDK sends files that are called `file`."""
+    """Return the suffix that a file looks like: the vendor's SDK sends files called `file`."""
     start = data[:512].lstrip()
     if start.startswith(b"%PDF"):
         return ".pdf"

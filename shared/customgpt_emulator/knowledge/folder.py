@@ -1,4 +1,4 @@
-"""The documents folder: what is in it, what has changed, and what could not be read."""
+"""The documents folder: its files, what has changed, and what could not be read."""
 
 from __future__ import annotations
 
@@ -28,22 +28,21 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of documents. Only reads. Links to files are followed, wherever they lead; those to folders
-    are not."""
+    """A folder of documents, which is only read. Links to files are followed, links to folders are not."""
 
     root: Path
 
     def check(self) -> None:
-        """Raises `FileNotFoundError` or `NotADirectoryError`, saying what to do."""
+        """Raise `FileNotFoundError` or `NotADirectoryError` if it is not a folder."""
         if not self.root.exists():
             raise FileNotFoundError(
-                f"The documents folder {self.root} does not exist: create it or name another one."
+                f"The documents folder {self.root} does not exist: create it, or name another one."
             )
         if not self.root.is_dir():
-            raise NotADirectoryError(f"{self.root} is a file: name the folder that holds the documents.")
+            raise NotADirectoryError(f"{self.root} is a file: name the folder that contains the documents.")
 
     def stamps(self) -> dict[str, str]:
-        """Every visible file by its path in the folder, sorted, with what tells whether it has changed."""
+        """Return the visible files, sorted by path, each with a stamp that changes when it does."""
         found = {}
         for path, names, files in os.walk(self.root):
             names[:] = [name for name in names if not name.startswith(".")]
@@ -54,19 +53,19 @@ class Folder:
                 try:
                     status = file.stat()
                 except OSError:
-                    continue  # a broken link, or gone since
+                    continue  # a broken link, or removed meanwhile
                 if not stat.S_ISREG(status.st_mode):
-                    continue  # a pipe or socket, which nobody may ever write to
+                    continue  # a pipe or socket, which might block for ever
                 found[file.relative_to(self.root).as_posix()] = f"{status.st_size}-{status.st_mtime_ns}"
         return dict(sorted(found.items()))
 
     def read(self, key: str, stamp: str) -> NewPage | Skipped:
-        """Read one document."""
+        """Return one document, or why it was skipped."""
         name = os.fsencode(key).decode("utf-8", "replace")
         if name != key:
             return Skipped(name, "its name is not UTF-8")
         try:
-            if Path(key).suffix.lower() not in SUFFIXES:  # told before it is read: it may be large
+            if Path(key).suffix.lower() not in SUFFIXES:  # checked before it is read: it may be large
                 raise Unreadable(f"{Path(key).suffix or 'a file without a suffix'} is not supported")
             data = (self.root / key).read_bytes()
             document = read_document(key, data)
@@ -78,7 +77,7 @@ class Folder:
         return NewPage(key, document, filename=Path(key).name, filesize=len(data), digest=digest, stamp=stamp)
 
     def changes(self, known: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-        """(keys gone or changed, stamps of keys new or changed), against what is known."""
+        """Return (keys gone or changed, stamps of keys new or changed), compared with `known`."""
         now = self.stamps()
         stale = [key for key, stamp in known.items() if now.get(key) != stamp]
         return stale, {key: stamp for key, stamp in now.items() if known.get(key) != stamp}
@@ -94,10 +93,10 @@ def sync(
     now: float,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Skipped]:
-    """Make the agent's pages what the folder holds; gives what was skipped, in order.
+    """Bring the agent's pages up to date with the folder and return the skipped files, in order.
 
-    The page of a document that changed keeps its id: earlier answers cite it.
-    `progress` is told (done, of all) after each document.
+    The page of a changed document keeps its id, since earlier answers cite it. `progress` is called with
+    (done, total) after each document.
     """
     rows = store.all("SELECT id, key, stamp FROM pages WHERE source_id = ? AND stamp IS NOT NULL", source_id)
     ids = {row["key"]: row["id"] for row in rows}

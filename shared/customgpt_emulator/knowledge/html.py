@@ -23,7 +23,7 @@ _HEADINGS = {f"h{level}": "#" * level + " " for level in range(1, 7)}
 
 @dataclass
 class HtmlPage:
-    """The text of a page as Markdown, and what its head says."""
+    """The text of an HTML page as Markdown, and the data in its head."""
 
     title: str | None = None
     description: str | None = None
@@ -33,7 +33,7 @@ class HtmlPage:
 
 
 def html_to_document(source: str) -> HtmlPage:
-    """Read a page. Broken markup is read as far as it goes; nothing is raised."""
+    """Return what a page says. Broken markup is read as far as possible; nothing is raised."""
     found = list(tokens(source))
     writer = _Writer(_SILENT - _unended(found))
     for token in found:
@@ -189,7 +189,7 @@ class _Writer:
         if self._rows == 0:
             self._out.append("\n")
         self._out.append("| " + " | ".join(cells) + " |\n")
-        if self._rows == 0:  # Markdown tables need a head: the first row is taken for it
+        if self._rows == 0:  # Markdown tables need a head: the first row becomes it
             self._out.append("|" + " --- |" * len(cells) + "\n")
         self._rows += 1
 

@@ -1,4 +1,4 @@
-"""An agent's pages and their full-text index: one FTS5 table each, so that agents do not sway each other."""
+"""The pages of agents and their full-text index: one FTS5 table per agent, so that ranks are its own."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from customgpt_emulator.state.store import Store
 
 __all__ = ["Library", "NewPage"]
 
-PER_PAGE = 1_000_000  # passages a page can have: a passage's rowid is page id x this + its position
-FOUND = 32  # passages that are looked at more closely
+PER_PAGE = 1_000_000  # passages of a page, at most: the rowid of a passage is page id x this + its position
+FOUND = 32  # passages that are ranked
 
 
 @dataclass(frozen=True)
 class NewPage:
-    """A page to be added. `key` names it among its agent's pages: a file name or an address."""
+    """A page to be added. `key`, a file name or URL, names it among the agent's pages."""
 
     key: str
     document: Document | None
-    """None when it could not be read; `failure` then says why."""
+    """None if it could not be read; `failure` then says why."""
     failure: str | None = None
     url: str | None = None
-    """The page's own address; None for a file, whose address is its preview."""
+    """The page's own URL; None for a file, whose URL is its preview."""
     filename: str | None = None
     filesize: int = 0
     digest: str = ""
     stamp: str | None = None
-    """What tells whether a file of the documents folder has changed."""
+    """What changes when a file of the documents folder does."""
     data: bytes | None = None
-    """The file itself, when it is to be kept for the preview."""
+    """The file, if it is kept for the preview."""
     kept: bool = True
 
 
 class Library:
-    """Pages in, passages out."""
+    """Adds and removes pages, and finds passages."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -55,9 +55,9 @@ class Library:
         *,
         page_id: int | None = None,
     ) -> int:
-        """Add a page and index it; from `ready_at` (real time) it counts as indexed. Gives the page's id.
+        """Add a page, index it, and return its id. It counts as indexed from `ready_at` on (real time).
 
-        `page_id`: of the page in whose place this one comes; a new one unless given.
+        `page_id`: the id of the page that this one replaces; by default it gets a new one.
         """
         document = page.document
         with self._store.transaction():
@@ -116,15 +116,15 @@ class Library:
             self._store.db.execute("DELETE FROM pages WHERE id = ?", (page_id,))
 
     def page(self, page_id: int) -> sqlite3.Row | None:
-        """A page of any agent, or None."""
+        """Return a page of any agent, or None."""
         return self._store.one("SELECT * FROM pages WHERE id = ?", page_id)
 
     def metadata(self, page_id: int) -> sqlite3.Row:
-        """What a page is shown as."""
+        """Return the metadata of a page."""
         return self._store.row("metadata", "page_id", page_id)
 
     def is_active(self, project_id: int, now: float) -> bool:
-        """Whether something of the agent is indexed: only then does it answer."""
+        """Return whether the agent has an indexed page. Otherwise it does not answer."""
         row = self._store.one(
             "SELECT 1 FROM pages WHERE project_id = ? AND failure IS NULL AND ready_at <= ? LIMIT 1",
             project_id,
@@ -133,7 +133,7 @@ class Library:
         return row is not None
 
     def replicate(self, project_id: int, name: str, slug: str, now: float) -> int:
-        """Copy an agent with its settings, sources, pages and index; gives the copy's id."""
+        """Copy an agent with its settings, sources, pages and index, and return the copy's id."""
         store = self._store
         with store.transaction():
             copy = store.add_agent(name, slug, now)
@@ -165,7 +165,7 @@ class Library:
         )
 
     def search(self, project_id: int, terms: Terms, now: float) -> list[Candidate]:
-        """The passages that hold any of the terms, by BM25 with headings and titles weighing more."""
+        """Return the passages with any of the terms, ranked by BM25. Headings and titles weigh more."""
         if not terms:
             return []
         table = f"passages_{project_id:d}"

@@ -1,4 +1,4 @@
-"""Markdown cut into passages: paragraphs, lists, tables and code blocks that an answer can quote.
+"""Cutting Markdown into passages: paragraphs, lists, tables and code blocks that an answer can quote.
 
 The work is linear in the text's length, whatever the text: a line is looked at once, no pattern can scan the
 same stretch twice, and what is repeated with each passage (headings, a table's head) is short.
@@ -32,7 +32,7 @@ BEGINNING = 20_000  # characters in which a document says what it is
 
 @dataclass(frozen=True)
 class Passage:
-    """One quotable block and the headings above it, as `Refunds > Gift cards`."""
+    """One block that can be quoted, and the headings above it, as `Refunds > Gift cards`."""
 
     heading: str
     text: str
@@ -42,7 +42,7 @@ _ITEM = re.compile(r"\s{0,6}(?:[-*+]|\d{1,3}[.)])\s+\S")
 
 
 def split_passages(text: str) -> list[Passage]:
-    """Cut Markdown (or plain text, or what was made from HTML) into passages, in order."""
+    """Return the passages of Markdown or plain text, in order."""
     passages: list[Passage] = []
     path: list[tuple[int, str]] = []
     intro = ""  # a paragraph that ends in a colon belongs to the list that follows
@@ -71,7 +71,7 @@ def split_passages(text: str) -> list[Passage]:
 
 
 def _blocks(text: str) -> Iterator[tuple[str, str]]:
-    """Give (kind, block); kinds: heading, paragraph, list, table, code."""
+    """Yield (kind, block). The kinds are heading, paragraph, list, table and code."""
     lines = text.split("\n")
     here: list[str] = []
     kind = ""
@@ -161,7 +161,7 @@ def _cut_paragraph(block: str) -> Iterator[str]:
             yield part
             part = ""
         start = 0
-        while len(sentence) - start > LONG:  # no sentence at all: cut at a space, or anywhere
+        while len(sentence) - start > LONG:  # not a sentence: cut at a space, or anywhere
             end = sentence.rfind(" ", start + LONG // 2, start + LONG)
             end = end if end > 0 else start + LONG
             yield sentence[start:end].strip()
@@ -208,7 +208,7 @@ _SENTENCE_END = re.compile(r"([.!?\u2026][\"'\u201d\u2019)\]*_]*)\s+(?=[^\sa-z])
 
 
 def sentences(paragraph: str) -> list[str]:
-    """Cut a paragraph after `.`, `!`, `?` or `…` that a space and no small letter follow."""
+    """Return the sentences of a paragraph. They end in `.`, `!`, `?` or `…` if no small letter follows."""
     found: list[str] = []
     start = 0
     for match in _SENTENCE_END.finditer(paragraph):
@@ -226,7 +226,7 @@ _MARKS = re.compile(r"[*`]|(?<!\w)_|_(?!\w)")
 
 
 def plain(text: str) -> str:
-    """A heading without its Markdown: links, emphasis, code marks and trailing anchors."""
+    """Return a heading without Markdown: links, emphasis, code marks and trailing anchors."""
     text = _LINK.sub(r"\1", _LINK.sub(r"\1", text)).rstrip()  # twice: a link may be around a picture
     anchor = text.rfind("{#")
     if anchor >= 0 and text.find("}", anchor) == len(text) - 1:

@@ -27,21 +27,21 @@ class Candidate:
 
     page_id: int
     page_key: str
-    """The page's name or address: orders what ranks the same."""
+    """The name or URL of the page, which orders passages of the same rank."""
     position: int
     title: str
     heading: str
     text: str
     rank: float
-    """BM25, the larger the better."""
+    """BM25; larger is better."""
 
 
 def choose(candidates: Iterable[Candidate], terms: Terms) -> list[Candidate]:
-    """The passages worth quoting, best first; empty when none says enough.
+    """Return the passages to quote, best first; none if none of them says enough.
 
-    A passage must hold enough of the terms (its headings count), and be not much worse than the best; at most
-    two come from the best page and one from each of two more. A name that none of the passages knows is what
-    the question is about, so there is no answer to it.
+    A passage must have enough of the terms (its headings count) and be not much worse than the best one. At
+    most two come from the best page, and one each from two more. If the prompt has a name that no passage
+    has, it is about that name, so there is no answer.
     """
     found = [(c, terms.found_in(c.text), terms.found_in(f"{c.title} {c.heading}")) for c in candidates]
     known = {number for _, text, above in found for number in text | above}
@@ -51,7 +51,7 @@ def choose(candidates: Iterable[Candidate], terms: Terms) -> list[Candidate]:
     for candidate, inside, above in found:
         if terms.suffice(inside | above):
             share = (len(inside | above) + 0.5 * len(inside)) / len(terms)
-            early = 1 + 0.25 / (1 + candidate.position)  # a page says first what it is about
+            early = 1 + 0.25 / (1 + candidate.position)  # a page starts with what it is about
             rating = share * share * early * (1 + min(candidate.rank, 50.0) / 20)
             rated.append((round(rating, 6), candidate))
     rated.sort(key=lambda pair: (-pair[0], pair[1].page_key, pair[1].position))
@@ -72,10 +72,10 @@ def choose(candidates: Iterable[Candidate], terms: Terms) -> list[Candidate]:
 
 
 def compose(chosen: Sequence[Candidate], terms: Terms, *, marks: bool = False) -> str:
-    """The answer in Markdown: the passages in order, each shortened to what was asked about.
+    """Return the answer in Markdown: the passages in order, each shortened to what was asked about.
 
-    With `marks`, `:cit[n/m]` follows the n-th of m quoted pages: the one form that a client is known to
-    strip; what its numbers mean in the real service is unknown.
+    With `marks`, `:cit[n/m]` follows the n-th of m quoted pages. A vendor client strips this form; what its
+    numbers mean in the real service is unknown.
     """
     pages = list(dict.fromkeys(c.page_id for c in chosen if c.page_id > 0))
     parts = []
@@ -115,7 +115,7 @@ def _matching_rows(rows: list[str], terms: Terms) -> list[str]:
 
 
 def _best_sentences(found: list[str], terms: Terms) -> str:
-    """The run of neighbouring sentences that holds the most different terms, the earliest of equals."""
+    """Return the successive sentences with the most different terms, the first of equals."""
     sets = [terms.found_in(sentence) for sentence in found]
     best, best_score = 0, (-1, -1)
     for start in range(max(1, len(found) - SENTENCES + 1)):
@@ -130,7 +130,7 @@ _GREETING = re.compile(r"\s*(?:hello|hi|hey|good (?:morning|afternoon|evening))(
 
 
 def greeting(prompt: str) -> str | None:
-    """The captured answer to a bare greeting (vendor docs, "Requests and Responses"), else None."""
+    """Return the captured answer to a mere greeting (vendor docs, "Requests and Responses"), else None."""
     return "Hello! How can I assist you today?" if _GREETING.fullmatch(prompt) else None
 
 
@@ -142,5 +142,5 @@ _FOLLOW_UP = re.compile(
 
 
 def is_follow_up(prompt: str) -> bool:
-    """Whether a prompt may lean on the one before: it says so ("and", "it"), or has no words of its own."""
+    """Return whether a prompt may refer to the one before: by "and" or "it", or since it has no terms."""
     return not Terms.of(prompt) or _FOLLOW_UP.match(prompt[:2000]) is not None

@@ -1,4 +1,4 @@
-"""Sitemaps without the web: the pages that an address is given, invented from the address. Pure."""
+"""Sitemaps without the web: pages invented from a URL. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from customgpt_emulator.knowledge.library import NewPage
 __all__ = ["CHOICES", "SETTINGS", "invented_pages", "is_address", "is_sitemap"]
 
 NAMES = ("", "about", "pricing", "faq", "contact")
-# The settings of a fresh sitemap source: captured 2023, and the newer documented ones with their defaults.
+# The settings of a new sitemap source: captured 2023; the newer documented ones with their defaults.
 SETTINGS = {
     "data_refresh": False,
     "executive_js": True,
@@ -28,7 +28,7 @@ CHOICES = {
 
 
 def is_address(text: str) -> bool:
-    """Whether it is an http address with a host."""
+    """Return whether a text is an HTTP URL with a host."""
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname)
@@ -37,13 +37,13 @@ def is_address(text: str) -> bool:
 
 
 def is_sitemap(address: str) -> bool:
-    """Whether an address names a sitemap, and not a single page."""
+    """Return whether a URL names a sitemap, not a single page."""
     path = urlsplit(address).path.lower()
     return path.endswith(".xml") or "sitemap" in path
 
 
 def invented_pages(address: str) -> list[NewPage]:
-    """Five pages for a sitemap, one for any other address. Nothing is fetched, and each page says so."""
+    """Return five pages for a sitemap, one for another URL. Nothing is fetched, and each page says so."""
     if not is_sitemap(address):
         return [_page(address)]
     parts = urlsplit(address)

@@ -1,4 +1,4 @@
-"""Watching the documents folder: what changes there is noticed at once, whoever changed it."""
+"""Watching the documents folder for changes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from customgpt_emulator.knowledge.folder import Folder
 __all__ = ["Watcher"]
 
 logger = logging.getLogger("customgpt_emulator")
-QUIET = 1000  # milliseconds without news after which the folder itself is looked after
+QUIET = 1000  # milliseconds without changes after which the folder itself is checked
 
 
 class Watcher:
-    """A thread that calls `changed` when documents were added, changed or removed.
+    """A thread that calls `changed` when documents are added, changed or removed.
 
-    `changed` is called in that thread, once for changes that come together; what it raises is logged.
-    Raises `ImportError` with the remedy when watchfiles is not installed.
+    `changed` is called in that thread, once for changes that come together. What it raises is logged. Raises
+    `ImportError`, which says what to install, if watchfiles is missing.
     """
 
     def __init__(self, folder: Folder, changed: Callable[[], None]) -> None:
@@ -33,25 +33,25 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="customgpt-emulator-watch", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch. What happened since this object was made is noticed too."""
+        """Start to watch. Changes since this object was made count, too."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; waits for a call of `changed` that is under way."""
+        """End the thread, after a running call of `changed`."""
         self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.is_set():
             watched = _identity(self._folder.root)
-            if watched is None:  # the folder was removed: perhaps it comes back
+            if watched is None:  # the folder was removed; it may come back
                 self._look()
                 self._stop.wait(QUIET / 1000)
                 continue
             self._follow(watched)
 
     def _follow(self, watched: tuple[int, int]) -> None:
-        """Watch until told to stop, or until another folder stands in the place of this one."""
+        """Watch until told to stop, or until another folder takes the place of this one."""
         changes = self._watch(
             self._folder.root,
             watch_filter=None,
@@ -60,7 +60,7 @@ class Watcher:
             yield_on_timeout=True,
             raise_interrupt=False,
         )
-        caught_up = False  # documents may have changed before the system began to tell
+        caught_up = False  # documents may have changed before the system started to report
         try:
             for news in changes:
                 if news or not caught_up:
@@ -96,7 +96,7 @@ def _watch_function() -> Callable[..., Any]:
     except ImportError as error:
         raise ImportError(
             'Watching the documents folder needs watchfiles: pip install "customgpt-adapters[emulator]", '
-            "or do without (watch=False, --no-watch)."
+            "or switch it off (watch=False, --no-watch)."
         ) from error
     return watch
 
@@ -110,7 +110,7 @@ def _identity(root: Path) -> tuple[int, int] | None:
 
 
 def _summary(before: dict[str, str], now: dict[str, str]) -> str:
-    """`Documents: 1 added, 2 changed`, or with one change its name."""
+    """Return `Documents: 1 added, 2 changed`; a single document is named."""
     added = sorted(now.keys() - before.keys())
     removed = sorted(before.keys() - now.keys())
     changed = sorted(key for key in now.keys() & before.keys() if now[key] != before[key])

@@ -1,1 +1,1 @@
-"""The page at `/` for a browser."""
+"""The page that a browser shows at `/`."""

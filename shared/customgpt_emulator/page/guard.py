@@ -1,8 +1,8 @@
-"""Who may see the page in the browser: whoever opened it with its own key, and nobody by way of another site.
+"""Who may see the page: anyone who opened it with its own key, but no other site.
 
-The page has a key of its own, made from the API key: it cannot be used for the API, and the API key is in no
-address, history or cookie. `/?key=...` puts a cookie in its place at once. Cookies count for the page only;
-the API looks at the `Authorization` header alone.
+The page has a key of its own, derived from the API key and useless for the API. So the API key is in no URL,
+history or cookie. `/?key=...` is exchanged for a cookie at once. The cookie is for the page only: the API
+reads the `Authorization` header and nothing else.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::\d+)?")
 
 
 class Refused(Exception):
-    """The page is not shown; the text says why."""
+    """The page is refused; the text says why."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -30,18 +30,18 @@ class Refused(Exception):
 
 
 def page_key(api_key: str) -> str:
-    """What opens the page of the emulator with this API key."""
+    """Return the key of the page of the emulator with this API key."""
     return _derived(api_key, "page")
 
 
 def admitted(request: web.Request, api_key: str) -> bool:
-    """Whether the request has the page's cookie."""
+    """Return whether the request has the page's cookie."""
     given = request.cookies.get(_cookie_name(request), "")
     return hmac.compare_digest(given.encode("utf-8", "replace"), _derived(api_key, "cookie").encode())
 
 
 def login(request: web.Request, api_key: str) -> web.Response:
-    """Exchange the key in the address for a cookie. Raises `Refused` for a wrong key."""
+    """Exchange the key in the URL for a cookie. Raises `Refused` for a wrong key."""
     given = request.query.get("key", "").encode("utf-8", "replace")
     if not hmac.compare_digest(given, page_key(api_key).encode()):
         raise Refused(401, f"The key in the address is not this emulator's. {REMEDY}")
@@ -54,7 +54,7 @@ def login(request: web.Request, api_key: str) -> web.Response:
 
 
 def check_host(request: web.Request) -> None:
-    """On loopback only loopback names are answered: any other was made to point here (DNS rebinding)."""
+    """Raise `Refused` if this is loopback and the host's name is another: DNS was rebound to point here."""
     name = request.transport.get_extra_info("sockname") if request.transport else None
     if name is None or not _is_loopback(str(name[0])):
         return
@@ -64,13 +64,13 @@ def check_host(request: web.Request) -> None:
 
 
 def check_origin(request: web.Request) -> None:
-    """What changes something comes from the page itself: `SameSite` lets other ports of this machine pass."""
+    """Raise `Refused` unless the page itself sent the form: `SameSite` lets other ports of this host pass."""
     if request.headers.get("Origin", "").partition("://")[2] != request.host:
         raise Refused(403, "Questions are taken from the emulator's own page only.")
 
 
 def headers(style: str, script: str) -> dict[str, str]:
-    """The page's headers: nothing but this style and this script may be loaded or run."""
+    """Return the headers of the page. Only this style and this script may be loaded or run."""
     policy = {
         "default-src": "'none'",
         "style-src": _hashed(style),
@@ -95,11 +95,11 @@ def headers(style: str, script: str) -> dict[str, str]:
 def _derived(api_key: str, use: str) -> str:
     return hmac.new(api_key.encode(), f"customgpt-emulator {use}".encode(), hashlib.sha256).hexdigest()[
         :24
-    ]  # 96 bits, and an address that fits into a line
+    ]  # 96 bits, and a URL that fits on a line
 
 
 def _cookie_name(request: web.Request) -> str:
-    """Browsers share cookies among the ports of a host: each emulator has its own name for it."""
+    """Return the cookie's name. Browsers share cookies among the ports of a host, so it has the port."""
     return f"customgpt_emulator_{request.url.port}"
 
 

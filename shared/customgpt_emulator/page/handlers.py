@@ -1,8 +1,7 @@
-"""The page at `/` in the browser: agents, documents, the journal, questions with their streams and sources.
+"""The page at `/` for a browser: agents, documents, the journal, and prompts with their answers and sources.
 
-Made on the server; its one script shows streams as they arrive, everything else works without it. Questions
-go through the API itself, over HTTP like any client's: so they are in the journal, and meet faults and
-quotas.
+It is made on the server. Its only script shows streams as they arrive; the rest works without it. Prompts go
+through the API over HTTP, like those of any client, so they are in the journal and meet faults and quotas.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from aiohttp import web
 from customgpt_emulator.knowledge.library import PER_PAGE
 from customgpt_emulator.page import guard, markup
 from customgpt_emulator.page.guard import Refused
-from customgpt_emulator.page.markup import Document, Html, Turn, View
+from customgpt_emulator.page.markup import DocumentRow, Html, ShownMessage, View
 from customgpt_emulator.serving.call import origin_of
 from customgpt_emulator.serving.connections import Gone
 from customgpt_emulator.serving.context import CONTEXT, Context
@@ -28,16 +27,16 @@ from customgpt_emulator.wire.shapes import Row, Shapes
 
 __all__ = ["add_page"]
 
-AGENTS = 200  # newest agents shown
+AGENTS = 200  # shown, the newest
 DOCUMENTS = 50  # in one part of the list
-REQUESTS = 50  # newest requests shown
-TURNS = 50  # newest turns of the conversation shown
+REQUESTS = 50  # shown, the newest
+MESSAGES = 50  # of the conversation shown, the newest
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+PageHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def add_page(app: web.Application, otherwise: Handler) -> None:
-    """Add the page's routes. What asks for them and is neither admitted nor a browser goes to `otherwise`."""
+def add_page(app: web.Application, otherwise: PageHandler) -> None:
+    """Add the routes of the page. A request that is neither admitted nor a browser's goes to `otherwise`."""
     for method, path, handler in (
         ("GET", "/", _show),
         ("POST", "/page/ask", _ask),
@@ -49,7 +48,7 @@ def add_page(app: web.Application, otherwise: Handler) -> None:
     app.on_response_prepare.append(_own_headers)
 
 
-def _guarded(handler: Handler, otherwise: Handler) -> Handler:
+def _guarded(handler: PageHandler, otherwise: PageHandler) -> PageHandler:
     async def handle(request: web.Request) -> web.StreamResponse:
         api_key = request.app[CONTEXT].api_key
         try:
@@ -70,7 +69,7 @@ def _guarded(handler: Handler, otherwise: Handler) -> Handler:
 
 
 async def _own_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """The page's headers in place of the API's."""
+    """Replace the headers of the API by those of the page."""
     if request.path == "/" or request.path.startswith("/page/"):
         for name in ("Access-Control-Allow-Origin", "X-RateLimit-Limit", "X-RateLimit-Remaining"):
             response.headers.popall(name, None)
@@ -85,7 +84,7 @@ async def _show(request: web.Request) -> web.StreamResponse:
 
 
 async def _ask(request: web.Request) -> web.StreamResponse:
-    """Ask through the API: as a stream for the script, else a whole answer and the page again."""
+    """Send the prompt to the API: as a stream for the script, else as a form that leads back to the page."""
     form = await request.post()
     agent, session_id, prompt = (str(form.get(name, "")) for name in ("agent", "session", "prompt"))
     if not re.fullmatch(r"[0-9]{1,18}", agent) or not re.fullmatch(r"[\w-]{0,64}", session_id):
@@ -119,7 +118,7 @@ async def _journal(request: web.Request) -> web.StreamResponse:
 
 
 async def _sources(request: web.Request) -> web.StreamResponse:
-    """The sources of an answer, by the citations of its last event: 12, `12.0` or none."""
+    """Answer with the sources of an answer, by the citations of its last event: 12 or `12.0`."""
     numbers = re.findall(r"\b([0-9]{1,15})(?:\.0)?(?=,|$)", request.query.get("ids", ""))[:100]
     return _html(markup.sources(_citations(request, [int(number) for number in numbers])))
 
@@ -146,7 +145,7 @@ async def _document(request: web.Request) -> web.StreamResponse:
 
 
 def _api(request: web.Request) -> aiohttp.ClientSession:
-    """A client of this very server, at the address on which the browser reached it."""
+    """Return a client of this server, at the address at which the browser reached it."""
     if request.transport is None:
         raise Refused(400, "The browser has left.")
     host, port = request.transport.get_extra_info("sockname")[:2]
@@ -161,7 +160,7 @@ def _api(request: web.Request) -> aiohttp.ClientSession:
 async def _pass_on(
     request: web.Request, session_id: str, answer: aiohttp.ClientResponse
 ) -> web.StreamResponse:
-    """The API's stream, byte for byte as it comes. When the browser leaves, the API is left at once too."""
+    """Pass on the API's stream, byte for byte. When the browser leaves, leave the API at once, too."""
     browser = request.app[CONTEXT].connections.of(request)
     response = web.StreamResponse(headers={"X-Conversation": session_id})
     response.content_type = answer.content_type
@@ -176,7 +175,7 @@ async def _pass_on(
         await response.prepare(request)
         async for chunk in answer.content.iter_any():
             await response.write(chunk)
-    except (aiohttp.ClientError, ConnectionError) as error:  # a fault, most likely: the script shall say so
+    except (aiohttp.ClientError, ConnectionError) as error:  # most likely a fault: tell the script
         if browser.lost:
             return response
         lost = {"status": "error", "message": f"The connection broke in mid-stream: {error}"}
@@ -242,31 +241,31 @@ def _view(request: web.Request, agent: str | None, session_id: str) -> View:
     conversation = store.conversation(view.agent_id, session_id) if session_id else None
     if conversation is not None:
         view.session_id = session_id
-        view.turns = _turns(request, conversation["id"])
+        view.messages = _messages(request, conversation["id"])
     return view
 
 
-def _row(row: Row, now: float) -> Document:
+def _row(row: Row, now: float) -> DocumentRow:
     state = (
         f"failed: {row['failure']}" if row["failure"] else "indexed" if row["ready_at"] <= now else "indexing"
     )
-    return Document(row["id"], row["title"] or "", row["key"], state, row["filesize"], row["words"])
+    return DocumentRow(row["id"], row["title"] or "", row["key"], state, row["filesize"], row["words"])
 
 
-def _turns(request: web.Request, conversation_id: int) -> list[Turn]:
+def _messages(request: web.Request, conversation_id: int) -> list[ShownMessage]:
     rows = request.app[CONTEXT].store.all(
         "SELECT prompt, answer, citations FROM messages WHERE conversation_id = ? ORDER BY id DESC LIMIT ?",
         conversation_id,
-        TURNS,
+        MESSAGES,
     )
     return [
-        Turn(row["prompt"], row["answer"], _citations(request, json.loads(row["citations"])))
+        ShownMessage(row["prompt"], row["answer"], _citations(request, json.loads(row["citations"])))
         for row in reversed(rows)
     ]
 
 
 def _citations(request: web.Request, page_ids: list[int]) -> list[dict[str, Any]]:
-    """Citations as the API gives them; files without an address of their own are shown by the page."""
+    """Return citations as the API does, but files without a URL of their own have one of the page."""
     context = request.app[CONTEXT]
     shapes = Shapes(origin_of(request), context.switches, context.clock.real())
     found = []

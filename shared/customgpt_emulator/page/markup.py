@@ -1,4 +1,4 @@
-"""The page's HTML, made on the server. Whatever is filled in is escaped unless it is `Html` already."""
+"""The HTML of the page. Everything that is filled in is escaped, unless it is `Html` already."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 from customgpt_emulator.journal.entries import Entry
 
 __all__ = [
-    "Document",
+    "DocumentRow",
     "Html",
-    "Turn",
+    "ShownMessage",
     "View",
     "asset",
     "document",
@@ -34,24 +34,24 @@ class Html(str):
 
 
 def fill(template: str, **values: object) -> Html:
-    """Put the values in; whatever is not `Html` is escaped."""
+    """Return the template with the values, which are escaped unless they are `Html`."""
     return Html(template.format_map({name: _safe(value) for name, value in values.items()}))
 
 
 def joined(parts: Iterable[Html]) -> Html:
-    """The parts, one after the other."""
+    """Return the parts as one."""
     return Html("".join(parts))
 
 
 @cache
 def asset(name: str) -> Html:
-    """The page's own style or script, put into the page as it is."""
+    """Return a file of the page, its style, script or template, as it is."""
     return Html(Path(__file__).with_name(name).read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
-class Document:
-    """A row of the documents' list."""
+class DocumentRow:
+    """A document in the list."""
 
     id: int
     title: str
@@ -62,8 +62,8 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A question, its answer, and the pages that it rests on, in the shape of citations."""
+class ShownMessage:
+    """A prompt, its answer, and its sources as citations."""
 
     prompt: str
     answer: str
@@ -72,27 +72,27 @@ class Turn:
 
 @dataclass
 class View:
-    """All that the page shows."""
+    """Everything that the page shows."""
 
     base_url: str
     agent_id: int = 0
     agents: list[tuple[int, str, int]] = field(default_factory=list)
     """(id, name, number of documents)."""
-    documents: list[Document] = field(default_factory=list)
+    documents: list[DocumentRow] = field(default_factory=list)
     documents_total: int = 0
     part: int = 1
     parts: int = 1
     session_id: str = ""
-    turns: list[Turn] = field(default_factory=list)
+    messages: list[ShownMessage] = field(default_factory=list)
     journal: list[Entry] = field(default_factory=list)
     dropped: int = 0
     problem: str = ""
     prompt: str = ""
-    """What stands in the field already."""
+    """The text in the input field."""
 
 
 def index(view: View) -> Html:
-    """The whole page."""
+    """Return the whole page."""
     agent = next((name for number, name, _ in view.agents if number == view.agent_id), "")
     return _page(
         agent or "CustomGPT emulator",
@@ -102,8 +102,8 @@ def index(view: View) -> Html:
             agent_id=view.agent_id or "",
             base_url=view.base_url,
             agents=joined(_agent(view, *row) for row in view.agents),
-            turns=joined(map(_turn, view.turns)),
-            blank_turn=_turn(Turn("", "")),
+            turns=joined(map(_message, view.messages)),
+            blank_turn=_message(ShownMessage("", "")),
             session_id=view.session_id,
             prompt=view.prompt,
             problem=_problem(view.problem),
@@ -117,7 +117,7 @@ def index(view: View) -> Html:
 
 
 def document(title: str, key: str, url: str | None, passages: Sequence[tuple[str, str]]) -> Html:
-    """What the index holds of one document: (heading, text) of each passage."""
+    """Return the page about one document, whose passages are (heading, text)."""
     parts = [
         fill(
             '<section class="passage"><h2>{heading}</h2><div class="text">{text}</div></section>',
@@ -141,7 +141,7 @@ def document(title: str, key: str, url: str | None, passages: Sequence[tuple[str
 
 
 def refusal(reason: str) -> Html:
-    """What is shown instead of the page."""
+    """Return what is shown instead of the page."""
     return _page(
         "CustomGPT emulator",
         fill('<main class="narrow"><h1>CustomGPT emulator</h1><p>{reason}</p></main>', reason=reason),
@@ -149,14 +149,14 @@ def refusal(reason: str) -> Html:
 
 
 def sources(citations: Sequence[Mapping[str, Any]]) -> Html:
-    """The sources of one answer."""
+    """Return the sources of one answer."""
     if not citations:
         return Html("")
     return fill("<h4>Sources</h4><ol>{items}</ol>", items=joined(map(_source, citations)))
 
 
 def journal_rows(entries: Iterable[Entry]) -> Html:
-    """The rows of the journal's table."""
+    """Return the rows of the journal's table."""
     rows = joined(map(_entry, entries))
     return rows or Html('<tr><td colspan="6" class="quiet">No request yet.</td></tr>')
 
@@ -193,13 +193,13 @@ def _agent(view: View, number: int, name: str, documents: int) -> Html:
     )
 
 
-def _turn(turn: Turn) -> Html:
+def _message(message: ShownMessage) -> Html:
     return fill(
         '<article class="turn"><h3 class="prompt">{prompt}</h3><div class="answer">{answer}</div>'
         '<div class="sources">{sources}</div></article>',
-        prompt=turn.prompt,
-        answer=turn.answer,
-        sources=sources(turn.citations),
+        prompt=message.prompt,
+        answer=message.answer,
+        sources=sources(message.citations),
     )
 
 
@@ -213,13 +213,13 @@ def _source(citation: Mapping[str, Any]) -> Html:
 
 
 def _link(url: str | None, text: object) -> Html:
-    """A link only where following it is harmless: a document may call anything its address."""
+    """Return a link, but only if it is harmless: a document may name any URL as its own."""
     if url and (url.startswith(("http://", "https://")) or url.startswith("/page/")):
         return fill('<a href="{url}" rel="noreferrer">{text}</a>', url=url, text=text)
     return fill("<span>{text}</span>", text=text)
 
 
-def _document(row: Document) -> Html:
+def _document(row: DocumentRow) -> Html:
     return fill(
         '<tr><td><a href="/page/documents/{id}">{title}</a><small>{key}</small></td>'
         '<td><span class="state" data-state="{kind}">{state}</span></td><td class="number">{words}</td></tr>',

@@ -1,12 +1,12 @@
 "use strict";
-// The stream as it arrives, and a journal that keeps itself fresh. Everything else works without this script.
+// Shows streams as they arrive and keeps the journal up to date. The rest works without this script.
 (() => {
   const form = document.getElementById("ask");
   if (!form) return;
   const [turns, problem, stop, journal] = ["turns", "problem", "stop", "journal"].map((id) => document.getElementById(id));
   const button = form.querySelector("[type=submit]");
   let shown = ""; // the journal's rows
-  let leaving = null; // aborts the question that is being answered
+  let leaving = null; // aborts the prompt that is being answered
 
   const part = async (path) => {
     const answer = await fetch(path);
@@ -38,7 +38,7 @@
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
       for (const block of blocks) {
-        if (await onEvent(parse(block))) return reader.cancel(); // whatever follows the end does not matter
+        if (await onEvent(parse(block))) return reader.cancel(); // what follows the end does not matter
       }
     }
   };

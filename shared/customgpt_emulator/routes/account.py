@@ -1,4 +1,4 @@
-"""The one user, and how much of its plan is used."""
+"""The user, and how much of the plan is used."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MOST_STORAGE = 5000
 
 
 async def get_user(call: Call) -> web.StreamResponse:
-    """The user of the key."""
+    """Answer with the user of the key."""
     return call.success(_user(call))
 
 
 async def update_user(call: Call) -> web.StreamResponse:
-    """Changes name and photo, of which only the file name is kept."""
+    """Change name and photo. Of the photo only the file name is kept."""
     store = call.context.store
     if "name" in call.body.fields:
         name = call.text("name")
@@ -55,7 +55,7 @@ def _user(call: Call) -> dict[str, Any]:
 
 
 async def get_limits(call: Call) -> web.StreamResponse:
-    """What the plan allows and what is used of it."""
+    """Answer with what the plan allows, and what is used of it."""
     store, left = call.context.store, call.context.quotas.credits
     used = int(store.fact("queries") or 0)
     return call.success(

@@ -19,12 +19,12 @@ MOST_AGENTS = 100
 
 
 def shaped(call: Call, row: Row) -> dict[str, Any]:
-    """The agent's body; it is active once something is indexed."""
+    """Return the body of an agent, which is active once a page is indexed."""
     return call.shapes.agent(row, active=call.context.library.is_active(row["id"], call.real))
 
 
 async def list_agents(call: Call) -> web.StreamResponse:
-    """Newest first; `name` filters by a part of the name."""
+    """List the agents, newest first. `name` filters by a part of the name."""
     name = call.request.query.get("name", "")
     where, values = ("instr(lower(name), lower(?)) > 0", [name]) if name else ("1", [])
     by = "created_at" if call.request.query.get("orderBy") == "created_at" else "id"
@@ -35,15 +35,15 @@ async def list_agents(call: Call) -> web.StreamResponse:
 
 
 async def get_agent(call: Call) -> web.StreamResponse:
-    """One agent."""
+    """Answer with one agent."""
     return call.success(shaped(call, call.agent()))
 
 
 async def create_agent(call: Call) -> web.StreamResponse:
-    """201; `is_chat_active` is null at first (captured).
+    """Create an agent: 201, with `is_chat_active` null at first (captured).
 
-    Needs a name. A sitemap that is sent empty is refused in the documented words; none at all is accepted, as
-    a vendor client counts on it.
+    It needs a name. An empty sitemap is refused in the documented words. No sitemap at all is accepted, since
+    a vendor client relies on that.
     """
     name = call.text("project_name")
     if name is None:
@@ -68,10 +68,10 @@ def _check_limit(call: Call) -> None:
 
 
 async def update_agent(call: Call) -> web.StreamResponse:
-    """Changes what is given; a sitemap or file is added to what the agent has."""
+    """Change what is given. A sitemap or file is added to what the agent has."""
     agent, fields = call.agent(), call.body.fields
     pages = await read_uploads(call)
-    agent = call.agent()  # again: while the files were read it may have been deleted
+    agent = call.agent()  # again: it may have been deleted while the files were read
     values: dict[str, Any] = {"updated_at": call.now}
     if "project_name" in fields:
         values["name"] = call.text("project_name")
@@ -98,13 +98,13 @@ def _add_content(call: Call, project_id: int, address: str | None, pages: list[A
 
 
 async def delete_agent(call: Call) -> web.StreamResponse:
-    """Everything that belongs to it goes with it."""
+    """Delete an agent and everything that belongs to it."""
     call.context.store.delete_agent(call.agent()["id"])
     return call.success({"deleted": True})
 
 
 async def replicate_agent(call: Call) -> web.StreamResponse:
-    """201 with a copy that has the same settings, sources and pages, and no conversations."""
+    """Copy an agent with its settings, sources and pages, but without conversations: 201."""
     agent = call.agent()
     _check_limit(call)
     slug = call.context.clock.slug(call.context.store.next_id("agents"))
@@ -113,7 +113,7 @@ async def replicate_agent(call: Call) -> web.StreamResponse:
 
 
 async def agent_stats(call: Call) -> web.StreamResponse:
-    """Eight numbers, or the seven of 2023."""
+    """Answer with eight numbers, or the seven of 2023."""
     agent, store = call.agent(), call.context.store
     row = store.one(
         "SELECT COUNT(*) AS found, COALESCE(SUM(ready_at <= ? AND failure IS NULL), 0) AS indexed, "

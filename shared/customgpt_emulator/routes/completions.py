@@ -1,4 +1,4 @@
-"""The agent in OpenAI's form, as the OpenAI SDK calls it."""
+"""Chat completions in OpenAI's format, as the OpenAI SDK calls them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aiohttp import web
 
 from customgpt_emulator.knowledge.answering import REMEMBERED
 from customgpt_emulator.routes.prompts import (
-    Question,
+    AcceptedPrompt,
     answer_whole,
     check_active,
     external_id,
@@ -25,7 +25,7 @@ from customgpt_emulator.wire.shapes import dump
 
 __all__ = ["ROUTES"]
 
-# `session_id` is sent by vendor clients and documented nowhere: taken, and without effect.
+# Vendor clients send `session_id`, which is not documented: it is accepted, without effect.
 _KNOWN = frozenset(
     {"messages", "model", "stream", "lang", "external_id", "is_inline_citation", "labels", "labels_exclusive"}
     | {"session_id"}
@@ -34,9 +34,9 @@ _ROLES = ("system", "user", "assistant")
 
 
 async def complete(call: Call) -> web.StreamResponse:
-    """Answer the last user message, in a conversation of its own; earlier ones are context for a follow-up.
+    """Answer the last user message, in a new conversation. Earlier messages are context for a follow-up.
 
-    OpenAI's other arguments are refused with 501 in the documented words.
+    OpenAI's other arguments are refused with 501, in the documented words.
     """
     agent = call.agent()
     check_active(call, agent)
@@ -51,11 +51,11 @@ async def complete(call: Call) -> web.StreamResponse:
     session_id = call.context.clock.session_id(store.next_id("conversations"))
     conversation = store.add_conversation(agent["id"], session_id, f"OpenAI-{prompts[0][:31]}", call.now)
     marks = call.flag("is_inline_citation")
-    question = Question(
+    accepted = AcceptedPrompt(
         prompts[0], conversation, name, "api-openai", prompts[1 : 1 + REMEMBERED], inline_marks=marks
     )
     call.entry.accepted = True
-    found = find_answer(call, question)
+    found = find_answer(call, accepted)
     model: str = (DEFAULTS | store.settings(agent["id"]))["chatbot_model"]
     if call.flag("stream"):
         shown = f"chatcmpl-{conversation['id']}"
@@ -69,14 +69,14 @@ async def complete(call: Call) -> web.StreamResponse:
 
         frames = [frame({"content": token}, None) for token in fresh_tokens(found.text) if token]
         ending = [frame({}, "stop"), b"data: [DONE]\n\n"]
-        return await stream_out(call, frames, lambda: keep(call, question, found), lambda _: ending)
+        return await stream_out(call, frames, lambda: keep(call, accepted, found), lambda _: ending)
     tokens = len(fresh_tokens(found.text))
-    row = await answer_whole(call, tokens, lambda: keep(call, question, found))
+    row = await answer_whole(call, tokens, lambda: keep(call, accepted, found))
     return call.json(_completion(row, model), call.context.switches.completions_status)
 
 
 def _user_prompts(call: Call) -> list[str]:
-    """What the user said, newest first; 422 unless the messages are as documented and one is the user's."""
+    """Return the user's messages, newest first. Raises 422 for invalid messages, or none of the user."""
     messages = call.body.fields.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Invalid(messages="The messages field is required.")
@@ -96,7 +96,7 @@ def _user_prompts(call: Call) -> list[str]:
 
 
 def _completion(row: sqlite3.Row, model: str) -> dict[str, Any]:
-    """The documented example's keys; no token is counted anywhere in this API."""
+    """Return the keys of the documented example. This API counts no tokens."""
     details = {"reasoning_tokens": 0, "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0}
     return {
         "id": str(row["id"]),

@@ -1,4 +1,4 @@
-"""Conversations of an agent."""
+"""The conversations of an agent."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_NAME = 255
 
 
 async def list_conversations(call: Call) -> web.StreamResponse:
-    """Newest first; `name` filters as the switch `name_filter` says. All are the one user's."""
+    """List the conversations, newest first; the switch `name_filter` says how `name` filters them."""
     agent = call.agent()
     name, how = call.request.query.get("name", ""), call.context.switches.name_filter
     where, values = "project_id = ?", [agent["id"]]
@@ -31,7 +31,7 @@ async def list_conversations(call: Call) -> web.StreamResponse:
 
 
 async def create_conversation(call: Call) -> web.StreamResponse:
-    """201. Whether a name is required is unknown: only with the switch `strict_name` it is."""
+    """Create a conversation: 201. It is unknown whether it needs a name; with `strict_name` it does."""
     agent = call.agent()
     name = _name(call, required=call.context.switches.strict_name)
     store = call.context.store
@@ -41,7 +41,7 @@ async def create_conversation(call: Call) -> web.StreamResponse:
 
 
 async def rename_conversation(call: Call) -> web.StreamResponse:
-    """200 with the conversation."""
+    """Rename a conversation: 200 with the conversation."""
     row = call.conversation()
     name = _name(call, required=True)
     call.context.store.update("conversations", row["id"], {"name": name, "updated_at": call.now})
@@ -49,7 +49,7 @@ async def rename_conversation(call: Call) -> web.StreamResponse:
 
 
 async def delete_conversation(call: Call) -> web.StreamResponse:
-    """Its messages go with it."""
+    """Delete a conversation with its messages."""
     row = call.conversation()
     call.context.store.db.execute("DELETE FROM conversations WHERE id = ?", (row["id"],))
     return call.success({"deleted": True})

@@ -13,12 +13,12 @@ __all__ = ["covered", "table"]
 
 
 def covered(routes: Iterable[Route] = ROUTES) -> list[Route]:
-    """The routes that do something; the others answer 501."""
+    """Return the routes that are covered; the others answer 501."""
     return [route for route in routes if route.handler is not uncovered]
 
 
 def table(routes: Iterable[Route] = ROUTES) -> str:
-    """The routes in Markdown, what is covered first: name, call, and where its behaviour is known from."""
+    """Return the routes as a Markdown table, covered ones first: name, call, and how we know of it."""
     listed = list(routes)
     done = covered(listed)
     rest = [route for route in listed if route not in done]

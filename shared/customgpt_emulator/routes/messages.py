@@ -1,4 +1,4 @@
-"""Prompts and their answers: the endpoint that everything else is there for."""
+"""Messages: prompts and their answers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import partial
 
 from aiohttp import web
 
-from customgpt_emulator.knowledge.answering import REMEMBERED, Answer
+from customgpt_emulator.knowledge.answering import REMEMBERED, Extract
 from customgpt_emulator.knowledge.documents import Document, Unreadable, read_document
 from customgpt_emulator.routes.prompts import (
-    Question,
+    AcceptedPrompt,
     answer_whole,
     check_active,
     external_id,
@@ -33,25 +33,25 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 async def send_message(call: Call) -> web.StreamResponse:
-    """Answer a prompt: 200 with a message, or with a stream when `stream` says so in body or query."""
-    question = await _accept(call)
+    """Answer a prompt: 200 with a message, or with a stream if body or query has `stream`."""
+    accepted = await _accept(call)
     call.entry.accepted = True
-    cached = _cached(call, question)
+    cached = _cached(call, accepted)
     if cached is not None:
-        found, tokens = Answer(cached["answer"]), replay_tokens(cached["answer"])
+        found, tokens = Extract(cached["answer"]), replay_tokens(cached["answer"])
     else:
-        found = find_answer(call, question)
+        found = find_answer(call, accepted)
         tokens = fresh_tokens(found.text)
 
     def stored() -> sqlite3.Row:
-        return keep(call, question, found) if cached is None else cached
+        return keep(call, accepted, found) if cached is None else cached
 
     if not call.flag("stream"):
         return call.success(call.shapes.message(await answer_whole(call, len(tokens), stored)))
     ascii_only = call.context.switches.escape_unicode
-    frames = [encode_event("start", {"status": "start", "prompt": question.prompt}, ascii_only=ascii_only)]
+    frames = [encode_event("start", {"status": "start", "prompt": accepted.prompt}, ascii_only=ascii_only)]
     frames += [progress_event(token, ascii_only) for token in tokens]
-    session_id = question.conversation["session_id"]
+    session_id = accepted.conversation["session_id"]
     return await stream_out(
         call,
         frames,
@@ -60,7 +60,7 @@ async def send_message(call: Call) -> web.StreamResponse:
     )
 
 
-async def _accept(call: Call) -> Question:
+async def _accept(call: Call) -> AcceptedPrompt:
     agent = call.agent()
     conversation = _conversation(call, agent)
     check_active(call, agent)
@@ -71,7 +71,7 @@ async def _accept(call: Call) -> Question:
         raise Invalid(prompt="The prompt must be a string.")
     name = external_id(call)
     attached = await _attached(call)
-    if call.body.files:  # while they were read anything may have happened
+    if call.body.files:  # anything may have happened while they were read
         agent = call.agent()
         conversation = _conversation(call, agent)
     store = call.context.store
@@ -79,11 +79,11 @@ async def _accept(call: Call) -> Question:
         session_id = call.request.match_info["session_id"]
         conversation = store.add_conversation(agent["id"], session_id, prompt[:31], call.now)
     earlier = store.prompts(conversation["id"], REMEMBERED)
-    return Question(prompt, conversation, name, "api", earlier, attached)
+    return AcceptedPrompt(prompt, conversation, name, "api", earlier, attached)
 
 
 def _conversation(call: Call, agent: sqlite3.Row) -> sqlite3.Row | None:
-    """The conversation; None when it is yet to be made, as the switch `unknown_session` allows."""
+    """Return the conversation; None if the switch `unknown_session` allows to create it."""
     session_id = call.request.match_info["session_id"]
     row = call.context.store.conversation(agent["id"], session_id)
     if row is not None:
@@ -95,7 +95,7 @@ def _conversation(call: Call, agent: sqlite3.Row) -> sqlite3.Row | None:
 
 
 async def _attached(call: Call) -> list[Document]:
-    """Files and `custom_context`: texts that the answer may quote. Pictures are taken, and not understood."""
+    """Return files and `custom_context`, which the answer may quote. Pictures are accepted and ignored."""
     found = []
     context = call.text("custom_context")
     if context is not None:
@@ -111,21 +111,21 @@ async def _attached(call: Call) -> list[Document]:
     return found
 
 
-def _cached(call: Call, question: Question) -> sqlite3.Row | None:
-    """The same prompt's earlier message, when the switch `same_prompt_cache` is on and the client agrees."""
+def _cached(call: Call, accepted: AcceptedPrompt) -> sqlite3.Row | None:
+    """Return an earlier message with the same prompt, if `same_prompt_cache` is on and the client agrees."""
     if not call.context.switches.same_prompt_cache:
         return None
     if "no-cache" in call.request.headers.get("Cache-Control", "").lower():
         return None
     return call.context.store.one(
         "SELECT * FROM messages WHERE conversation_id = ? AND prompt = ? ORDER BY id DESC LIMIT 1",
-        question.conversation["id"],
-        question.prompt,
+        accepted.conversation["id"],
+        accepted.prompt,
     )
 
 
 async def list_messages(call: Call) -> web.StreamResponse:
-    """The conversation and one page of its messages, newest first unless `order=asc`."""
+    """List the messages of a conversation, newest first unless `order=asc`."""
     conversation = call.conversation()
     rows, total = call.context.store.listed(
         "messages",
@@ -140,12 +140,12 @@ async def list_messages(call: Call) -> web.StreamResponse:
 
 
 async def get_message(call: Call) -> web.StreamResponse:
-    """One message."""
+    """Answer with one message."""
     return call.success(call.shapes.message(_message(call)))
 
 
 async def give_feedback(call: Call) -> web.StreamResponse:
-    """Sets the reaction; null takes it back, as a vendor client has it."""
+    """Set the reaction. Null removes it; a vendor client relies on that."""
     message = _message(call)
     if "reaction" not in call.body.fields:
         raise Invalid(reaction="The reaction field is required.")

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the covered endpoints, which the emulator serves at a path of its own."""
+"""The OpenAPI document of the covered endpoints, and the route that serves it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _FILE = Path(__file__).with_name("openapi.json")
 
 
 def load_document() -> dict[str, Any]:
-    """The document as data. Operations are named like the routes."""
+    """Return the document as data. Its operations have the names of the routes."""
     document: dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
     return document
 
 
 async def serve(call: Call) -> web.StreamResponse:
-    """The document as it is shipped."""
+    """Answer with the document as it is shipped."""
     return web.Response(text=_FILE.read_text(encoding="utf-8"), content_type="application/json")
 
 

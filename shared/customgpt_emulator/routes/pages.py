@@ -1,4 +1,4 @@
-"""An agent's pages: their states, what they are shown as, citations, and the stored files behind them."""
+"""The pages of an agent: states, metadata, citations, and the stored files."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _STATES = ("ok", "failed", "n/a", "queued", "limited")
 
 
 async def list_pages(call: Call) -> web.StreamResponse:
-    """The agent and one page of its pages, newest first; filtered by `crawl_status` and `index_status`."""
+    """List the agent's pages, newest first, filtered by `crawl_status` and `index_status`."""
     agent = call.agent()
     where, values = "project_id = ?", [agent["id"]]
     for name, state in (("crawl_status", _CRAWL), ("index_status", _INDEX)):
         wanted = call.request.query.get(name, "all")
         if wanted in _STATES:
             where += f" AND {state} = ?"
-            # Half-way to being indexed it is crawled.
+            # A page counts as crawled half-way to being indexed.
             early = call.context.switches.readiness_delay / 2 if name == "crawl_status" else 0
             values += [call.real + early, wanted]
     limit = call.request.query.get("limit", "")
@@ -46,14 +46,14 @@ async def list_pages(call: Call) -> web.StreamResponse:
 
 
 async def delete_page(call: Call) -> web.StreamResponse:
-    """Out of the index, and out of later answers."""
+    """Delete a page from the index, and so from later answers."""
     page = _page(call)
     call.context.library.remove_page(page["project_id"], page["id"])
     return call.success({"deleted": True})
 
 
 async def reindex_page(call: Call) -> web.StreamResponse:
-    """The page is queued again. A file that was not kept cannot be read again: 403."""
+    """Queue a page again. A file that was not kept cannot be read again: 403."""
     page = _page(call)
     if page["is_file"] and not page["is_file_kept"]:
         raise ApiError(403, f"The Document with the id {page['id']} couldn't have been updated")
@@ -62,7 +62,7 @@ async def reindex_page(call: Call) -> web.StreamResponse:
 
 
 async def get_metadata(call: Call) -> web.StreamResponse:
-    """What citations show of the page."""
+    """Answer with what citations show of the page."""
     return call.success(call.shapes.metadata(call.context.library.metadata(_page(call)["id"])))
 
 
@@ -70,7 +70,7 @@ _LIMITS = {"title": 255, "url": 2000, "description": 500, "image": 2000}
 
 
 async def update_metadata(call: Call) -> web.StreamResponse:
-    """Changes what is given, null included. `id` is the metadata's own, `page_id` the page's (captured)."""
+    """Change what is given, also to null. `id` is the metadata's own, `page_id` the page's (captured)."""
     metadata = call.context.library.metadata(_page(call)["id"])
     values: dict[str, Any] = {}
     for name, longest in _LIMITS.items():
@@ -91,13 +91,13 @@ async def update_metadata(call: Call) -> web.StreamResponse:
 
 
 async def get_citation(call: Call) -> web.StreamResponse:
-    """The five documented keys; `id` is the one asked for."""
+    """Answer with the five documented keys. `id` is the one asked for."""
     page = _page(call, "citation_id")
     return call.success(call.shapes.citation(page, call.context.library.metadata(page["id"])))
 
 
 async def preview(call: Call) -> web.StreamResponse:
-    """The stored file itself; of a page that was never fetched, a text that says so."""
+    """Answer with the stored file, or for an invented page with a text that says so."""
     page = call.found("page_id", call.context.library.page, page_not_found)
     if not page["is_file"]:
         text = call.context.library.metadata(page["id"])["description"] or ""
@@ -112,14 +112,14 @@ async def preview(call: Call) -> web.StreamResponse:
 
 
 def _page(call: Call, name: str = "page_id") -> sqlite3.Row:
-    """The page of the path, of the path's agent; 404 otherwise."""
+    """Return the page in the path. Raises 404 if it is not one of the agent's."""
     sql = "SELECT * FROM pages WHERE project_id = ? AND id = ?"
     return call.found(name, partial(call.context.store.one, sql, call.agent()["id"]), page_not_found)
 
 
 def _file(data: bytes, filename: str) -> web.Response:
     kind = _TYPES.get(filename.rpartition(".")[2].lower(), "application/octet-stream")
-    # Never run in a browser what somebody uploaded.
+    # No browser may run what somebody uploaded.
     headers = {"Content-Type": kind, "Content-Security-Policy": "sandbox"}
     return web.Response(body=data, headers=headers)
 

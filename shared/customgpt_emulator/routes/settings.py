@@ -1,4 +1,4 @@
-"""An agent's settings."""
+"""The settings of an agent."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["ROUTES"]
 
 
 async def get_settings(call: Call) -> web.StreamResponse:
-    """A flat object of all the documented settings."""
+    """Answer with all documented settings in a flat object."""
     return call.success(DEFAULTS | call.context.store.settings(call.agent()["id"]))
 
 
 async def update_settings(call: Call) -> web.StreamResponse:
-    """Changes what is given, in a form or in JSON, and leaves the rest."""
+    """Change what is given, in a form or in JSON. The rest stays."""
     agent = call.agent()
     files = {upload.field: upload for upload in call.body.files}
     found = changed(call.body.fields, files, origin=call.shapes.origin)

@@ -1,4 +1,4 @@
-"""Where an agent's pages come from: sitemaps, never fetched, and uploads, indexed for real."""
+"""Sources of an agent's pages: sitemaps, which are never fetched, and uploads, which are indexed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["ROUTES", "add_sitemap", "add_uploads", "read_uploads"]
 
 
 def add_sitemap(call: Call, project_id: int, address: str) -> int:
-    """Add a sitemap with its invented pages; gives the source's id. 400 for what is no address."""
+    """Add a sitemap with invented pages and return the source's id. Raises 400 if it is not a URL."""
     if not is_address(address):
         raise ApiError(400, "Sitemap path must be valid url")
     with call.context.store.transaction():
@@ -35,21 +35,21 @@ def add_sitemap(call: Call, project_id: int, address: str) -> int:
 
 
 async def read_uploads(call: Call) -> list[NewPage]:
-    """The files of the form, read in a thread: a large PDF would hold up everybody else."""
+    """Return the files of the form, read in a thread: a large PDF would block all other requests."""
     kept = "file_data_retension" not in call.body.fields or is_true(call.body.fields["file_data_retension"])
     uploads = [upload for upload in call.body.files if upload.field in ("file", "files[]", "files")]
     return [await asyncio.to_thread(_read, upload, kept) for upload in uploads]
 
 
 def add_uploads(call: Call, project_id: int, source_id: int, pages: list[NewPage]) -> None:
-    """Index what `read_uploads` gave."""
+    """Index what `read_uploads` returned."""
     with call.context.store.transaction():
         for page in pages:
             call.context.library.add_page(project_id, source_id, page, call.now, call.ready_at)
 
 
 def _read(upload: Upload, kept: bool) -> NewPage:
-    """A file's name is a label and never a path: the file itself is kept in the database."""
+    """Read one upload. Its name is a label, never a path: the file is kept in the database."""
     name = upload.filename.replace("\\", "/").rpartition("/")[2] or "file"
     document: Document | None = None
     failure: str | None = None
@@ -70,7 +70,7 @@ def _read(upload: Upload, kept: bool) -> NewPage:
 
 
 async def list_sources(call: Call) -> web.StreamResponse:
-    """All sitemaps, and the uploads as if they were one source (documented)."""
+    """List the sitemaps, and all uploads as one source (documented)."""
     agent, store = call.agent(), call.context.store
     sitemaps = store.all(
         "SELECT * FROM sources WHERE project_id = ? AND type = 'sitemap' ORDER BY id", agent["id"]
@@ -90,11 +90,11 @@ async def list_sources(call: Call) -> web.StreamResponse:
 
 
 async def create_source(call: Call) -> web.StreamResponse:
-    """201 with the source; the states of its pages are null at first (captured)."""
+    """Add a source: 201, with null states of its pages at first (captured)."""
     agent = call.agent()
     address = call.text("sitemap_path")
     pages = await read_uploads(call)
-    agent = call.agent()  # again: while the files were read it may have been deleted
+    agent = call.agent()  # again: it may have been deleted while the files were read
     if pages:
         number = call.context.store.add_source(agent["id"], "upload", {}, call.now)
         add_uploads(call, agent["id"], number, pages)
@@ -103,12 +103,12 @@ async def create_source(call: Call) -> web.StreamResponse:
     else:
         raise ApiError(400, "Sitemap URL is empty")
     row = call.context.store.row("sources", "id", number)
-    shown = _pages(call, row) if pages else None  # a sitemap's are not found yet (captured)
+    shown = _pages(call, row) if pages else None  # those of a sitemap are not found yet (captured)
     return call.success(call.shapes.source(row, shown, fresh=True), 201)
 
 
 async def update_source(call: Call) -> web.StreamResponse:
-    """201, as documented, with the source."""
+    """Change the settings of a sitemap: 201 with the source, as documented."""
     source = _source(call)
     if source["type"] == "sitemap":
         settings: dict[str, Any] = json.loads(source["settings"])
@@ -134,7 +134,7 @@ def _setting(name: str, value: Any) -> Any:
 
 
 async def delete_source(call: Call) -> web.StreamResponse:
-    """Its pages go with it. An agent always has a source for uploads: the last one leaves an empty one."""
+    """Delete a source with its pages. An agent always has a source of uploads: a new one if need be."""
     source = _source(call)
     store = call.context.store
     with store.transaction():
@@ -147,7 +147,7 @@ async def delete_source(call: Call) -> web.StreamResponse:
 
 
 async def sync_source(call: Call) -> web.StreamResponse:
-    """201: the pages are crawled again. Uploads cannot be: 403, in the documented words."""
+    """Crawl the pages of a sitemap again: 201. Uploads cannot be: 403, in the documented words."""
     source = _source(call)
     if source["type"] != "sitemap":
         raise ApiError(403, "Agent source can't be synced")

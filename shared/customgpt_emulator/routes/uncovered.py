@@ -1,4 +1,4 @@
-"""Endpoints that are known to exist and that the emulator does not cover: 501, and the answer says so."""
+"""Endpoints that exist but that the emulator does not cover: they answer 501."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ROUTES", "uncovered"]
 
 
 async def uncovered(call: Call) -> web.StreamResponse:
-    """Refuse in the envelope."""
+    """Raise 501."""
     raise ApiError(501, f"{call.request.method} {call.request.path} is not covered by the emulator.")
 
 

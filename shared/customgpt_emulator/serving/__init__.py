@@ -1,1 +1,1 @@
-"""One request from the socket to the handler, and one answer back."""
+"""A request on its way from the socket to its handler, and the answer on its way back."""

@@ -1,4 +1,4 @@
-"""The TCP connections: which one serves what, who has left, and how to hang up on somebody."""
+"""The TCP connections: what each one serves, whether its client has left, and how to close it."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["Connection", "Connections", "Gone"]
 
 
 class Gone(Exception):
-    """The client has left, or was cut off: nothing more can be sent."""
+    """The client has left or was cut off. Nothing more can be sent."""
 
 
 class Connection:
-    """One TCP connection. Belongs to the emulator's thread."""
+    """One TCP connection. It belongs to the emulator's thread."""
 
     def __init__(self, number: int, transport: asyncio.Transport | None) -> None:
         self.number = number
         self.serving: Entry | None = None
-        """The request that is being answered on it."""
+        """The request that it is serving."""
         self.rate: Mapping[str, str] | None = None
-        """The headers about the quota that the present answer has; None: the usual ones."""
+        """The quota headers of the current answer; None: the usual ones."""
         self.lost = transport is None
         self._loop = asyncio.get_running_loop()
         self._transport = transport
@@ -37,7 +37,7 @@ class Connection:
         self._held = False
 
     async def pause(self, seconds: float | None) -> None:
-        """Wait so many seconds (None: until `wake`). Raises `Gone` as soon as the client leaves."""
+        """Wait `seconds`, or until `wake` if None. Raises `Gone` as soon as the client leaves."""
         if self.lost:
             raise Gone
         self._waker = self._loop.create_future()
@@ -61,23 +61,23 @@ class Connection:
         self._loop.call_soon_threadsafe(self.wake)
 
     def write(self, data: bytes) -> None:
-        """Send bytes that are outside of any framing."""
+        """Send raw bytes, outside of HTTP's framing."""
         if self._transport is None or self._transport.is_closing():
             raise Gone
         self._transport.write(data)
 
     async def flush(self) -> None:
-        """Wait until the system has taken everything that was written."""
+        """Wait until the operating system has taken everything that was written."""
         while self._transport is not None and not self.lost and self._transport.get_write_buffer_size():
             await self.pause(0.005)
 
     def hang_up(self) -> None:
-        """Close it: what was written still arrives, then the end (FIN)."""
+        """Close it (FIN). What was written still arrives."""
         self._cut()
         self._close()
 
     def reset(self) -> None:
-        """Tear it down: the client is told of a reset (RST)."""
+        """Reset it (RST)."""
         self._cut()
         if self._transport is not None:
             peer: socket.socket | None = self._transport.get_extra_info("socket")
@@ -86,7 +86,7 @@ class Connection:
             self._transport.abort()
 
     def ended(self) -> None:
-        """The connection is no more."""
+        """Note that the connection is lost."""
         self.lost = True
         if self.serving is not None:
             self.serving.has_ended()
@@ -95,14 +95,14 @@ class Connection:
         self.wake()
 
     def close_soon(self) -> None:
-        """Close it as soon as nothing is being answered on it."""
+        """Close it once it serves nothing."""
         self._last = True
         if self.serving is None and not self._held:
             self._close()
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Not closed meanwhile: a request is being answered that is not in the journal."""
+        """Keep it open while it serves a request that is not in the journal."""
         self._held = True
         try:
             yield
@@ -112,7 +112,7 @@ class Connection:
                 self._close()
 
     def served(self) -> None:
-        """The answer was given, as far as it could be."""
+        """Note that the answer is over."""
         if self.serving is not None:
             self.serving.has_ended()
         self.serving = None
@@ -120,7 +120,7 @@ class Connection:
             self._close()
 
     def end_pause(self) -> None:
-        """Hang up if the answer is waiting for something."""
+        """Hang up if the answer is waiting."""
         if self._waker is not None:
             self.hang_up()
             self.ended()
@@ -136,20 +136,20 @@ class Connection:
 
 
 class Connections:
-    """All open connections. `open` may be read from any thread."""
+    """All open connections. `open` is safe to read from any thread."""
 
     def __init__(self) -> None:
         self.refused: Callable[[], bool] = bool
-        """Asked for each new connection whether it is to be reset at once."""
+        """Called for each new connection: whether to reset it at once."""
         self._by_protocol: dict[Any, Connection] = {}
         self._count = 0
         self._busy = 0
         self.most_busy = 0
-        """The most requests that were ever being answered at once."""
+        """The largest number of requests served at the same time so far."""
 
     @property
     def open(self) -> int:
-        """How many connections are open."""
+        """The number of open connections."""
         return len(self._by_protocol)
 
     @property
@@ -159,11 +159,11 @@ class Connections:
 
     @property
     def idle_numbers(self) -> list[int]:
-        """The numbers of those that wait for a request."""
+        """The numbers of the open connections that serve nothing."""
         return [c.number for c in list(self._by_protocol.values()) if c.serving is None]
 
     def watch(self, server: web.Server) -> None:
-        """Have the server tell of each connection that is made or lost."""
+        """Follow the connections that a server makes and loses."""
         made, lost = server.connection_made, server.connection_lost
 
         def on_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
@@ -179,17 +179,17 @@ class Connections:
             if connection is not None:
                 connection.ended()
 
-        # aiohttp has no public hook for this: its handlers call these two on their server.
+        # aiohttp has no public hook for this. Its handlers call these two methods of their server.
         server.connection_made = on_made  # type: ignore[method-assign] # see above
         server.connection_lost = on_lost  # type: ignore[method-assign] # see above
 
     def of(self, request: web.BaseRequest) -> Connection:
-        """The connection that a request came on."""
+        """Return the connection that a request came on."""
         return self._by_protocol.get(request.protocol) or Connection(0, None)
 
     @contextmanager
     def serving(self, connection: Connection, entry: Entry) -> Iterator[None]:
-        """While a request is being answered."""
+        """Mark the connection as serving a request."""
         connection.serving, connection.rate = entry, None
         self._busy += 1
         self.most_busy = max(self.most_busy, self._busy)
@@ -200,15 +200,15 @@ class Connections:
             self._busy -= 1
 
     def close_gently(self) -> None:
-        """Close the idle connections, and the busy ones when their answer is complete."""
+        """Close the idle connections now, and the busy ones after their answer."""
         for connection in list(self._by_protocol.values()):
             connection.close_soon()
 
     def end_all(self) -> None:
-        """The emulator closes: answers that wait for something break off."""
+        """Hang up on all answers that wait. The emulator is closing."""
         for connection in list(self._by_protocol.values()):
             connection.end_pause()
 
     def clear(self) -> None:
-        """Forget what was measured."""
+        """Forget the largest number of requests."""
         self.most_busy = self._busy

@@ -1,4 +1,4 @@
-"""What all requests share."""
+"""The context: what all requests share."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from customgpt_emulator.state.withheld import Withheld
 
 __all__ = ["CONTEXT", "Context", "judge_now"]
 
-CLOSING = 1.0  # seconds that are waited for connections to be closed
+CLOSING = 1.0  # seconds to wait for connections to close
 
 
 @dataclass
 class Context:
-    """The emulator's parts, as the request handlers see them."""
+    """The parts of a running emulator, as the request handlers see them."""
 
-    api_key: str
+    api_key: str = field(repr=False)
     store: Store
     library: Library
     clock: Clock
@@ -39,13 +39,13 @@ class Context:
     quotas: Quotas = field(default_factory=lambda: Quotas(time.time))
     connections: Connections = field(default_factory=Connections)
     documents: Path | None = None
-    """The documents folder, from which the files of its pages are served."""
+    """The documents folder, which holds the files behind its pages."""
 
     def __post_init__(self) -> None:
         self.withheld = Withheld(self.store)
 
     def admits(self, request: web.BaseRequest) -> bool:
-        """Whether a request carries the key as `Authorization: Bearer`."""
+        """Return whether a request has the key, as `Authorization: Bearer`."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         given = key.strip().encode("utf-8", "surrogateescape")
         return scheme.lower() == "bearer" and hmac.compare_digest(given, self.api_key.encode())
@@ -55,11 +55,11 @@ CONTEXT = web.AppKey("context", Context)
 
 
 def judge_now(journal: Journal, connections: Connections, *, clients_closed: bool = False) -> Verdict:
-    """Judge all that the journal knows.
+    """Return the verdict on everything in the journal.
 
-    Idle connections may be as many as there ever were requests at once, for each name of this host; with
-    `clients_closed` none may be open. Waits a moment for those that are just being closed: not to be called
-    on the emulator's own loop.
+    For each name of this host, as many idle connections may be open as there ever were requests at once; with
+    `clients_closed` none may be open. This waits up to a second for connections that are being closed, so it
+    must not be called on the emulator's own loop.
     """
     deadline = time.monotonic() + CLOSING
     while True:

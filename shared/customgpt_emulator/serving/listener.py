@@ -1,4 +1,4 @@
-"""The port: open, or really refusing, with the number kept for its return."""
+"""The port: open, or really closed, but with its number kept."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from customgpt_emulator.serving.connections import Connections
 
 __all__ = ["Listener"]
 
-BACKLOG = 1024  # many clients may come at once
-SETTLING = 5  # rounds of the loop until a connection that was just fetched is known to the server
+BACKLOG = 1024  # many clients may connect at once
+SETTLING = 5  # rounds of the loop until the server knows a connection that was just accepted
 
 
 class Listener:
-    """Listens, and stops listening. Its methods may be called from any thread once it is open."""
+    """Listens and stops listening. Its methods are safe to call from any thread once it is open."""
 
     def __init__(self, runner: web.AppRunner, connections: Connections) -> None:
         self._runner = runner
@@ -30,34 +30,34 @@ class Listener:
         self._timer: asyncio.TimerHandle | None = None
 
     async def open(self, host: str, port: int) -> tuple[str, int]:
-        """Begin to listen; gives the address."""
+        """Start to listen and return the address."""
         await web.TCPSite(self._runner, host, port, backlog=BACKLOG).start()
         address: tuple[str, int] = self._runner.addresses[0][:2]
         return address
 
     @property
     def refuses(self) -> bool:
-        """Whether the port is closed for now."""
+        """Whether the port is closed for the moment."""
         return bool(self._kept)
 
     def refuse(self, seconds: float | None) -> None:
-        """Close the port: connections are refused, idle ones end, busy ones end with their answer."""
+        """Close the port. Idle connections are closed at once, busy ones after their answer."""
         if _running_loop() is self._loop:
             self._start(self._refuse(seconds))
         else:
             asyncio.run_coroutine_threadsafe(self._refuse(seconds), self._loop).result()
 
     def accept(self) -> None:
-        """Open the port again. Connections succeed as soon as this returns."""
+        """Open the port again. Connections succeed once this returns."""
         kept, self._kept = self._kept, []
         for sock in kept:
-            sock.listen(BACKLOG)  # the system takes connections now, the server fetches them in a moment
+            sock.listen(BACKLOG)  # the system accepts connections from now on, the server a moment later
             self._loop.call_soon_threadsafe(self._serve, sock)
 
     async def close(self) -> None:
-        """Let go of the port."""
+        """Release the port."""
         if self._tasks:
-            await asyncio.wait(self._tasks)  # what is just being opened is closed with the rest
+            await asyncio.wait(self._tasks)  # what is being opened is closed with the rest
         kept, self._kept = self._kept, []
         for sock in kept:
             sock.close()
@@ -66,12 +66,12 @@ class Listener:
         await self._stop()
 
     async def _stop(self) -> list[Any]:
-        """Stop listening; gives the addresses."""
+        """Stop listening and return the addresses."""
         sites = self._runner.sites
         sockets = [sock for site in sites for sock in getattr(site._server, "sockets", None) or ()]
         addresses = [sock.getsockname() for sock in sockets]
-        # Stop fetching first, and let what was just fetched become a connection: asyncio's server, closed in
-        # between, would forget it, open.
+        # Stop accepting first, and let what was just accepted become a connection: asyncio's server, closed
+        # in between, would leave it open and forget it.
         with contextlib.suppress(NotImplementedError):  # Windows
             for sock in sockets:
                 self._loop.remove_reader(sock.fileno())
@@ -86,7 +86,7 @@ class Listener:
             self._timer.cancel()
             self._timer = None
         async with self._lock:
-            # Bound and not listening: the number is ours, and whoever comes is refused.
+            # Bound but not listening: the number stays ours, and clients are refused.
             self._kept += [_bound(address) for address in await self._stop()]
         self._connections.close_gently()
         if seconds is not None:

@@ -1,4 +1,4 @@
-"""How fast answers come: time to the first token, tokens per second, jitter."""
+"""Pacing: how fast answers come."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 
 __all__ = ["Pacing"]
 
-A_DAY = 86_400  # seconds; who waits longer waits for ever
+A_DAY = 86_400  # seconds; no wait may be longer
 
 
 class Pacing:
-    """The speed of answers; may be changed at any time, and holds for the answers that begin after that.
+    """The speed of answers. It may be changed at any time, and applies to answers that start after that.
 
-    `time_to_first_token`: seconds before the first piece of an answer.
-    `tokens_per_second`: pieces a second after that; None: as fast as the connection takes them.
-    `jitter`: from 0 to 1, by what share each wait may be shorter or longer, evenly spread; with the
-    emulator's seed the same waits come in every run. An answer that is not streamed comes when its last
-    piece would have.
+    `time_to_first_token`: seconds before the first token of an answer.
+    `tokens_per_second`: tokens per second after that; None: as fast as the connection takes them.
+    `jitter`: from 0 to 1, the part by which each wait may be shorter or longer, evenly distributed. With the
+    emulator's seed the waits are the same in every run.
+
+    An answer that is not streamed comes when its last token would have come.
     """
 
     time_to_first_token: float
@@ -42,27 +43,27 @@ class Pacing:
         self.reset()
 
     def change(self, **values: float | None) -> None:
-        """Set some of the three; raises `ValueError` for what makes no sense, and changes nothing then."""
+        """Set some of the values. Raises `ValueError` for an invalid value, and then changes nothing."""
         for name, value in values.items():
             _check(name, value)
         for name, value in values.items():
             setattr(self, name, value)
 
     def as_dict(self) -> dict[str, float | None]:
-        """The three values by name."""
+        """Return the values by name."""
         return {name: getattr(self, name) for name in self._first}
 
     def reset(self) -> None:
-        """As it was made; the jitter begins again."""
+        """Restore the first values and start the jitter over."""
         self.change(**self._first)
         self.begin()
 
     def begin(self) -> None:
-        """The jitter begins again with the seed; the pace stays."""
+        """Start the jitter over with the seed. The values stay."""
         self._random = random.Random(self._seed)  # noqa: S311 - waits to be repeated, not secrets
 
     def pauses(self) -> Callable[[int], float] | None:
-        """For one answer: the seconds to wait before token number n (from 0); None when there are none."""
+        """Return a function from a token's number in one answer to the seconds before it, or None."""
         first, gap, jitter = self.time_to_first_token, 0.0, self.jitter
         if self.tokens_per_second is not None:
             gap = 1 / self.tokens_per_second
@@ -77,7 +78,7 @@ class Pacing:
         return pause
 
     def whole(self, tokens: int) -> float:
-        """The seconds until an answer of so many tokens is complete."""
+        """Return the seconds until an answer of `tokens` tokens is complete."""
         pause = self.pauses()
         return 0.0 if pause is None else sum(pause(token) for token in range(tokens))
 
@@ -88,9 +89,9 @@ def _check(name: str, value: Any) -> None:
         good, rule = number and 0 <= value <= A_DAY, "a number of seconds, 0 or more, a day at most"
     elif name == "tokens_per_second":
         good = value is None or (number and 1 / A_DAY <= value < float("inf"))
-        rule = "a number above 0, one a day at least, or None for no limit"
+        rule = "a number above 0, at least one a day, or None for no limit"
     elif name == "jitter":
-        good, rule = number and 0 <= value <= 1, "a share from 0 to 1"
+        good, rule = number and 0 <= value <= 1, "a number from 0 to 1"
     else:
         raise ValueError(
             f"there is no pacing {name!r}; there are time_to_first_token, tokens_per_second and jitter."

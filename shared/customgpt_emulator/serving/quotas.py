@@ -1,4 +1,4 @@
-"""What a key may ask for: requests per minute, credits, prompts at once."""
+"""Quotas: requests per minute, credits, prompts at the same time."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["SHOWN", "Quotas"]
 
 PROMPTS = frozenset({"messages.send", "completions.create"})
 WINDOW = 60.0  # seconds
-SHOWN = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "59"}  # as captured, where there is no quota
+SHOWN = {"X-RateLimit-Limit": "60", "X-RateLimit-Remaining": "59"}  # without a quota; captured
 
 
-class _Request(Protocol):
-    """What the quotas need of a call."""
+class _Asked(Protocol):
+    """What the quotas need to know about a call."""
 
     entry: Entry
     connection: Connection
@@ -29,14 +29,14 @@ class _Request(Protocol):
 
 
 class Quotas:
-    """Limits; None: none. They may be changed at any time.
+    """Limits, which may be changed at any time. None means no limit.
 
-    `requests_per_minute`: of any kind, counted in windows of 60 s that begin with their first request, as the
-    vendor's framework does; then 429 `{"message":"Too Many Attempts."}` with `Retry-After` (seconds) and
-    `X-RateLimit-Reset` (epoch). `X-RateLimit-Remaining` falls with each request.
-    `credits`: prompts that are left; then 429 in the documented words. What stored no answer costs nothing.
-    `concurrent_prompts`: more at once are throttled, with `Retry-After: 1`; what the service does is unknown.
-    `clock`: gives the seconds since the epoch; may be replaced, so that a test need not wait.
+    `requests_per_minute`: requests of any kind in a window of 60 s that starts with its first request, as in
+    the vendor's framework. More get 429 `{"message":"Too Many Attempts."}` with `Retry-After` (seconds) and
+    `X-RateLimit-Reset` (epoch). `X-RateLimit-Remaining` counts down.
+    `credits`: the prompts left, then 429 in the documented words. A prompt without a stored answer is free.
+    `concurrent_prompts`: more at once get 429 with `Retry-After: 1`. What the service does is unknown.
+    `clock`: returns the seconds since the epoch. A test may replace it instead of waiting.
     """
 
     requests_per_minute: int | None
@@ -61,7 +61,7 @@ class Quotas:
         self._prompts = 0
 
     def change(self, **limits: int | None) -> None:
-        """Set some of the three; raises `ValueError` for what makes no sense, and changes nothing then."""
+        """Set some of the limits. Raises `ValueError` for an invalid value, and then changes nothing."""
         for name, value in limits.items():
             if name not in self._first:
                 raise ValueError(f"there is no quota {name!r}; there are {', '.join(self._first)}.")
@@ -75,17 +75,17 @@ class Quotas:
             setattr(self, name, value)
 
     def as_dict(self) -> dict[str, int | None]:
-        """The limits by name."""
+        """Return the limits by name."""
         return {name: getattr(self, name) for name in self._first}
 
     def reset(self) -> None:
-        """As it was made, with a fresh window."""
+        """Restore the first limits and start a new window."""
         self.change(**self._first)
         self._opened, self._requests = -math.inf, 0
 
     @contextmanager
-    def admitted(self, call: _Request) -> Iterator[None]:
-        """Let a request in, while it is answered. Raises `ApiError` when it is one too many."""
+    def admitted(self, call: _Asked) -> Iterator[None]:
+        """Admit a request while it is answered. Raises `ApiError` if it is one too many."""
         self._count(call)
         if call.entry.endpoint not in PROMPTS:
             yield
@@ -104,7 +104,7 @@ class Quotas:
             if call.stored is None and self.credits is not None:
                 self.credits += 1
 
-    def _count(self, call: _Request) -> None:
+    def _count(self, call: _Asked) -> None:
         if self.requests_per_minute is None:
             return
         now = self.clock()

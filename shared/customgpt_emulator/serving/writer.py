@@ -1,4 +1,4 @@
-"""The one way out for the bytes of an answer that goes out in parts, and the script that it follows."""
+"""The writer of answers that go out in parts, and the script that it follows."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from customgpt_emulator.serving.connections import Connection, Gone
 __all__ = ["EventWriter", "Script", "takes_chunks"]
 
 KEEP_ALIVE = b": keep-alive\n\n"
-FAIR = 256  # events, about a millisecond, after which other requests get their turn
+FAIR = 256  # events, about a millisecond's worth, after which other requests get their turn
 
 
 def takes_chunks(request: web.BaseRequest) -> bool:
-    """Whether the client knows chunked bodies. For HTTP/1.0 the end of the connection ends the body."""
+    """Return whether the client knows chunked bodies. In HTTP/1.0 the end of the connection ends a body."""
     return request.version >= HttpVersion11
 
 
 class Script:
-    """How one answer goes out. This one changes nothing; the script of a fault does.
+    """How one answer goes out. The base class changes nothing; faults override it.
 
-    The methods may do to the connection what they like. They raise `Gone` when nothing can follow.
+    A method may do anything to the connection. It raises `Gone` if nothing can follow.
     """
 
     persist: bool | None = None
-    """Whether an answer that the client cannot get is stored; None: as the switch `on_disconnect` has it."""
+    """Whether a lost answer is stored; None: as the switch `on_disconnect` has it."""
     mute = False
-    """Nothing that the handler sends is sent."""
+    """Nothing of what the handler sends is sent."""
 
     def head(self, response: web.StreamResponse) -> None:
         """Change status and headers."""
@@ -39,7 +39,7 @@ class Script:
         """Act before the first byte."""
 
     async def event(self, out: EventWriter, index: int, frame: bytes, last: bool) -> None:
-        """Write event number `index`, counted from 0. `last` marks what makes the answer complete."""
+        """Write event number `index`, from 0. `last` marks the events that complete the answer."""
         await out.write(frame)
 
     async def after(self, out: EventWriter) -> None:
@@ -47,10 +47,10 @@ class Script:
 
 
 class EventWriter:
-    """Sends events, each as one chunk of the chunked body, as soon as it is there.
+    """Sends events at once, each as one chunk of the body.
 
-    A fault's script takes the place of each event; pacing puts a pause before it. All methods raise `Gone`
-    when the client has left, or was cut off by a fault.
+    A script may change each event; `pause` gives the seconds to wait before token number n. All methods raise
+    `Gone` if the client has left or a fault has cut it off.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class EventWriter:
             await self._play(frame, last=False)
 
     async def finish(self, frames: Sequence[bytes]) -> None:
-        """Write the events that make the answer complete, and end the body."""
+        """Write the events that complete the answer, and end the body."""
         if self._muted:
             return
         for frame in frames[:-1]:
             await self._play(frame, last=True)
-        self._entry.complete = True  # before the client can see it
+        self._entry.complete = True  # before the client can know
         self._entry.has_ended()
         try:
             for frame in frames[-1:]:
@@ -120,7 +120,7 @@ class EventWriter:
     async def write(self, data: bytes, *, counts: bool = True) -> None:
         """Write one chunk of the body."""
         if counts:
-            self._entry.events_sent += 1  # before the client can see it
+            self._entry.events_sent += 1  # before the client can know
         try:
             await self.response.write(data)
         except (ConnectionError, RuntimeError) as error:
@@ -133,12 +133,12 @@ class EventWriter:
         await self._guarded(self.response.write_eof())
 
     async def live_on(self, frames: int) -> None:
-        """The client is gone: wait as long as the rest of so many events would have taken."""
+        """Wait as long as the rest of `frames` events would have taken. The client is gone."""
         if self._pause is not None and not self._muted:
             await asyncio.sleep(sum(self._pause(index) for index in range(self._tokens, frames)))
 
     async def _pour(self, frames: Iterable[bytes]) -> None:
-        """Nothing stands between the events: `_play` for each, at less cost."""
+        """Do what `_play` does for each event, faster: there is no script and no pause."""
         write, entry = self.response.write, self._entry
         try:
             for frame in frames:
@@ -164,7 +164,7 @@ class EventWriter:
             await asyncio.sleep(0)
 
     async def _wait(self, seconds: float) -> None:
-        """Wait, with comments to keep the connection alive where the switch asks for them."""
+        """Wait, and send comments meanwhile if the switch `keep_alive_seconds` asks for them."""
         every = self._keep_alive
         while every is not None and seconds > every:
             await self.connection.pause(every)
@@ -181,6 +181,6 @@ class EventWriter:
 
     def _gone(self, error: Exception) -> Gone:
         if isinstance(error, RuntimeError) and "closing transport" not in str(error):
-            raise error  # a mistake of ours, and nobody has left
+            raise error  # our own mistake; nobody has left
         self._entry.disconnected = not (self._entry.complete or self._entry.cut)
         return Gone()

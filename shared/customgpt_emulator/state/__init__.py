@@ -1,1 +1,1 @@
-"""What is kept between requests: the database, the clock, the switches."""
+"""What outlives a request: the database, the clock, the switches."""

@@ -1,4 +1,4 @@
-"""Dates and fresh identifiers: real ones, or the same ones in every run when there is a seed."""
+"""The clock: dates and new ids, which a seed makes the same in every run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ SEEDED_START = 1_735_689_600.0  # 2025-01-01T00:00:00Z
 class Clock:
     """Tells the time and makes session ids.
 
-    With a seed, dates stand still during a request and move on by one second with each, so that the same
-    requests in the same order get the same dates; and an identifier depends on the seed and on the number of
-    what it is for, so that a state file goes on where it ended. Limits and delays are real time, seed or not.
+    With a seed, the date advances by one second with each request and stands still in between, so that the
+    same requests in the same order get the same dates. An id depends on the seed and the number of its row,
+    so that a state file continues where it ended. Limits and delays always run in real time.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -24,31 +24,31 @@ class Clock:
         self.reset()
 
     def reset(self) -> None:
-        """Begin again: a seeded clock returns to its start."""
+        """Return a seeded clock to its start."""
         self._seeded_now = SEEDED_START
 
     def resume(self, latest: float) -> None:
-        """Go on after what is in the state file: dates never go back."""
+        """Continue after the latest date in a state file, so that dates never go back."""
         self._seeded_now = max(self._seeded_now, latest)
 
     def now(self) -> float:
-        """The date of what happens now, in seconds since the epoch."""
+        """Return the current date in seconds since the epoch; with a seed it is not the real one."""
         return self.real() if self._seed is None else self._seeded_now
 
     def real(self) -> float:
-        """Seconds since the epoch, for what is waited for."""
+        """Return the real seconds since the epoch, for delays and limits."""
         return time.time()
 
     def tick(self) -> None:
-        """A request has come."""
+        """Advance a seeded clock: a request has come."""
         self._seeded_now += 1
 
     def session_id(self, number: int) -> str:
-        """A UUID v4 for the conversation of this number: a fresh one, or the seed's."""
+        """Return a UUID v4 for the conversation with this number."""
         return str(uuid.UUID(int=self._bits("session", number), version=4))
 
     def slug(self, number: int) -> str:
-        """A name for the agent of this number when it is shared: 32 hexadecimal digits."""
+        """Return 32 hexadecimal digits, under which the agent with this number is shared."""
         return f"{self._bits('slug', number):032x}"
 
     def _bits(self, use: str, number: int) -> int:

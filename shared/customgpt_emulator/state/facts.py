@@ -1,4 +1,4 @@
-"""What was seen of a service, as a file that `customgpt calibrate --save` writes and the emulator follows."""
+"""Files of facts: how a real service was seen to behave. `customgpt calibrate --save` writes them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["read_facts"]
 
 
 def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the switches that a file of facts settles, by name; what was not seen is left out.
+    """Return the switches that a file of facts sets, by name. What was not seen is left out.
 
-    Raises `ValueError` in one sentence: no such file, no facts in it, a switch that this emulator does not
-    have or a value that the switch does not take.
+    Raises `ValueError` if there is no such file, if it holds no facts, or if it sets a switch that this
+    emulator does not have, or to a value that the switch does not take.
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What the emulator remembers, in SQLite: in memory, or in a file that survives it."""
+"""The database: SQLite in memory, or in a file that outlives the emulator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["Store"]
 
-SCHEMA_VERSION = 1  # to be raised with every change of the schema
+SCHEMA_VERSION = 1  # raise it with every change of the schema
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS agents (
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS messages (
 CREATE INDEX IF NOT EXISTS messages_of_conversation ON messages (conversation_id);
 """
 
-# Each kind of id has its own range: a client that takes one for another finds nothing, not something else.
+# Each kind of id has a range of its own: a client that mixes them up finds nothing, not something else.
 _FIRST_IDS = {
     "agents": 1001,
     "sources": 1601,
@@ -62,10 +62,10 @@ _TABLES = ("messages", "conversations", "metadata", "pages", "sources", "agents"
 
 
 class Store:
-    """Rows in and out. Belongs to one thread: the emulator's.
+    """Reads and writes rows. It belongs to the emulator's thread.
 
-    With a file, the journal mode is WAL: what was committed survives the end of the process at any moment.
-    The file is locked while it is open. Raises `OSError` for a file that cannot be used, saying why.
+    A file is in WAL mode, so what was committed survives a kill at any moment. It is locked while open.
+    Raises `OSError`, which says why, for a file that cannot be used.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -89,7 +89,7 @@ class Store:
         except sqlite3.Error as error:
             self.db.close()
             busy = "locked" in str(error)
-            why = "another emulator uses it" if busy else f"it is no state file of an emulator ({error})"
+            why = "another emulator uses it" if busy else f"it is not the state file of an emulator ({error})"
             raise OSError(f"The state file {path} cannot be used: {why}.") from error
         except OSError:
             self.db.close()
@@ -99,7 +99,7 @@ class Store:
         version = self.count("PRAGMA user_version")
         if version not in (0, SCHEMA_VERSION):
             raise OSError(
-                f"The state file {path} is of another version of the emulator: delete it or name another."
+                f"The state file {path} is of another version of the emulator. Delete it or name another."
             )
         self.db.executescript(_SCHEMA)
         self.db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -111,7 +111,7 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. Inside another transaction it is a part of that one."""
+        """Run a block as one transaction. Inside of another transaction it is part of that one."""
         if self.db.in_transaction:
             yield
             return
@@ -124,7 +124,7 @@ class Store:
         self.db.execute("COMMIT")
 
     def clear(self) -> None:
-        """Forget everything; ids begin again."""
+        """Delete everything. Ids start again."""
         with self.transaction():
             for (number,) in self.db.execute("SELECT id FROM agents").fetchall():
                 self.db.execute(f"DROP TABLE IF EXISTS passages_{number:d}")
@@ -141,30 +141,30 @@ class Store:
                 (table, first - 1, table),
             )
 
-    # Small words for what the queries below have in common.
+    # What the queries below have in common.
 
     def one(self, sql: str, *values: Any) -> sqlite3.Row | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         row: sqlite3.Row | None = self.db.execute(sql, values).fetchone()
         return row
 
     def row(self, table: str, column: str, value: int) -> sqlite3.Row:
-        """The row that must be there; raises `LookupError` when it is not."""
+        """Return a row that must exist. Raises `LookupError` if it does not."""
         row = self.one(f"SELECT * FROM {table} WHERE {column} = ?", value)  # noqa: S608 - names of ours
         if row is None:
             raise LookupError(f"no row of {table} with {column} {value}")
         return row
 
     def all(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        """All rows."""
+        """Return all rows."""
         return self.db.execute(sql, values).fetchall()
 
     def count(self, sql: str, *values: Any) -> int:
-        """The first column of the first row."""
+        """Return the first column of the first row."""
         return int(self.db.execute(sql, values).fetchone()[0])
 
     def insert(self, table: str, values: Mapping[str, Any]) -> int:
-        """Add a row; gives its id."""
+        """Add a row and return its id."""
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
         cursor = self.db.execute(
@@ -174,11 +174,11 @@ class Store:
         return int(cursor.lastrowid or 0)
 
     def next_id(self, table: str) -> int:
-        """The id that the next row will have."""
+        """Return the id of the next row."""
         return self.count("SELECT seq FROM sqlite_sequence WHERE name = ?", table) + 1
 
     def latest(self) -> float:
-        """The newest date of anything; 0 when there is nothing."""
+        """Return the newest date in the database; 0 if it is empty."""
         dated = ("agents", "sources", "pages", "metadata", "conversations", "messages")
         return max(
             float(self.db.execute(f"SELECT COALESCE(MAX(updated_at), 0) FROM {table}").fetchone()[0])  # noqa: S608 - a name of ours
@@ -191,12 +191,12 @@ class Store:
         self.db.execute(f"UPDATE {table} SET {names} WHERE id = ?", (*values.values(), number))  # noqa: S608 - names of ours
 
     def fact(self, name: str) -> str | None:
-        """A remembered value of the emulator itself."""
+        """Return a value that the emulator has stored about itself, or None."""
         row = self.one("SELECT value FROM facts WHERE name = ?", name)
         return None if row is None else str(row["value"])
 
     def set_fact(self, name: str, value: str) -> None:
-        """Remember a value of the emulator itself."""
+        """Store a value about the emulator itself."""
         self.db.execute("INSERT OR REPLACE INTO facts (name, value) VALUES (?, ?)", (name, value))
 
     def listed(
@@ -210,9 +210,9 @@ class Store:
         order: str,
         by: str = "id",
     ) -> tuple[list[sqlite3.Row], int]:
-        """One page of a list, and how many rows there are in all. All but `values` are words of ours."""
+        """Return one page of a list, and the number of all rows. Only `values` may come from a client."""
         total = self.count(f"SELECT COUNT(*) FROM {table} WHERE {where}", *values)  # noqa: S608 - names of ours
-        # A page number beyond SQLite's integers is beyond the list as well.
+        # A page number beyond SQLite's integers is beyond the list, too.
         skip = min((page - 1) * per_page, 2**62)
         rows = self.all(
             f"SELECT * FROM {table} WHERE {where} ORDER BY {by} {order}, id {order} LIMIT ? OFFSET ?",  # noqa: S608 - names of ours
@@ -225,13 +225,13 @@ class Store:
     # Agents
 
     def agent(self, project_id: int) -> sqlite3.Row | None:
-        """The agent, or None."""
+        """Return the agent, or None."""
         if abs(project_id) >= 2**63:
             return None
         return self.one("SELECT * FROM agents WHERE id = ?", project_id)
 
     def add_agent(self, name: str, slug: str, now: float, *, kind: str = "SITEMAP") -> int:
-        """Make an agent with an empty index, and the source that its uploads belong to."""
+        """Add an agent with an empty index and a source for uploads, and return its id."""
         with self.transaction():
             number = self.insert(
                 "agents",
@@ -245,24 +245,24 @@ class Store:
         return number
 
     def add_source(self, project_id: int, kind: str, settings: Mapping[str, Any], now: float) -> int:
-        """Add a source: a `sitemap` or an `upload`."""
+        """Add a source, a `sitemap` or an `upload`, and return its id."""
         values = {"project_id": project_id, "type": kind, "settings": json.dumps(settings)}
         return self.insert("sources", {**values, "created_at": now, "updated_at": now})
 
     def uploads(self, project_id: int) -> sqlite3.Row | None:
-        """The agent's first source of uploads; None when it was deleted."""
+        """Return the agent's first source of uploads; None if it was deleted."""
         return self.one(
             "SELECT * FROM sources WHERE project_id = ? AND type = 'upload' ORDER BY id LIMIT 1", project_id
         )
 
     def delete_agent(self, project_id: int) -> None:
-        """Delete an agent and all that belongs to it."""
+        """Delete an agent and everything that belongs to it."""
         with self.transaction():
             self.db.execute(f"DROP TABLE IF EXISTS passages_{project_id:d}")
             self.db.execute("DELETE FROM agents WHERE id = ?", (project_id,))
 
     def settings(self, project_id: int) -> dict[str, Any]:
-        """The settings that were changed from their defaults."""
+        """Return the settings that differ from their defaults."""
         row = self.one("SELECT settings FROM agents WHERE id = ?", project_id)
         stored: dict[str, Any] = json.loads(row["settings"]) if row else {}
         return stored
@@ -270,25 +270,25 @@ class Store:
     # Conversations and messages
 
     def conversation(self, project_id: int, session_id: str) -> sqlite3.Row | None:
-        """The conversation, if it is this agent's."""
+        """Return the conversation; None if it is not this agent's."""
         return self.one(
             "SELECT * FROM conversations WHERE project_id = ? AND session_id = ?", project_id, session_id
         )
 
     def add_conversation(self, project_id: int, session_id: str, name: str, now: float) -> sqlite3.Row:
-        """Begin a conversation."""
+        """Add a conversation and return it."""
         values = {"project_id": project_id, "session_id": session_id, "name": name}
         number = self.insert("conversations", {**values, "created_at": now, "updated_at": now})
         return self.row("conversations", "id", number)
 
     def message(self, conversation_id: int, prompt_id: int) -> sqlite3.Row | None:
-        """One prompt with its answer."""
+        """Return a prompt with its answer, or None."""
         return self.one(
             "SELECT * FROM messages WHERE conversation_id = ? AND id = ?", conversation_id, prompt_id
         )
 
     def add_message(self, values: Mapping[str, Any], now: float) -> sqlite3.Row:
-        """Store a finished answer and count the query; committed when this returns."""
+        """Store an answer, count the query and return the message. It is committed when this returns."""
         with self.transaction():
             number = self.insert("messages", {**values, "created_at": now, "updated_at": now})
             self.db.execute(
@@ -303,7 +303,7 @@ class Store:
         return self.row("messages", "id", number)
 
     def take_back(self, message: sqlite3.Row) -> None:
-        """Undo `add_message`, the count of queries included. What is gone already stays counted."""
+        """Undo `add_message` and its count of the query. If the message is gone, the count stays."""
         with self.transaction():
             if not self.db.execute("DELETE FROM messages WHERE id = ?", (message["id"],)).rowcount:
                 return
@@ -315,7 +315,7 @@ class Store:
             self.db.execute("UPDATE facts SET value = value - 1 WHERE name = 'queries'")
 
     def prompts(self, conversation_id: int, newest: int) -> list[str]:
-        """The newest prompts of a conversation, newest first."""
+        """Return the newest prompts of a conversation, newest first."""
         rows = self.all(
             "SELECT prompt FROM messages WHERE conversation_id = ? ORDER BY id DESC LIMIT ?",
             conversation_id,

@@ -1,4 +1,4 @@
-"""Named switches for what is uncertain about the API; each default follows documented and captured facts."""
+"""Switches for what is uncertain about the API. The defaults follow documented and captured facts."""
 
 from __future__ import annotations
 
@@ -12,62 +12,62 @@ __all__ = ["Switches", "what_it_takes"]
 
 @dataclass
 class Switches:
-    """How the emulator behaves where the service is unknown, has changed, or differs between captures.
+    """Choices where the behaviour of the service is unknown, has changed, or differs between captures.
 
-    A switch may be turned while the emulator runs: it is read at each request. Raises `ValueError` for values
-    that the switch does not have, and `AttributeError` for a switch that does not exist.
+    A switch may be changed while the emulator runs; each request reads it. Raises `ValueError` for a value
+    that a switch does not take, and `AttributeError` for a switch that does not exist.
     """
 
     unknown_session: Literal["404", "create"] = "404"
-    """A prompt sent to an unknown UUID: refused, or the conversation is made (vendor clients count on it)."""
+    """A prompt to an unknown UUID is refused, or creates the conversation (vendor clients rely on that)."""
 
     same_prompt_cache: bool = False
-    """True: a prompt repeated in its conversation gets the same message again, as captured in 2023;
-    the request header `Cache-Control: no-cache` asks for a fresh one."""
+    """True: a prompt repeated in its conversation gets the same message again, as captured in 2023.
+    The request header `Cache-Control: no-cache` asks for a new one."""
 
     strict_name: bool = False
     """True: a conversation without a name is refused with 422."""
 
     name_filter: Literal["exact", "contains", "ignored"] = "contains"
-    """`name` in the list of conversations: the whole name, a part of it in any case, or without effect."""
+    """`name` in the list of conversations is the whole name, a part of it in any case, or has no effect."""
 
     external_id_echo: bool = True
-    """Messages tell the `external_id` that they were sent with, as documented; False: null instead."""
+    """True: messages have the `external_id` that they were sent with, as documented; False: null."""
 
     citation_type: Literal["int", "float_string", "null"] = "int"
     """`citations` as `[12]`, as `["12.0"]` (captured 2023), or always null."""
 
     on_disconnect: Literal["persist", "abort"] = "persist"
-    """When the client leaves in mid-stream: the answer is stored all the same, or thrown away."""
+    """If the client leaves in mid-stream, its answer is stored, or dropped."""
 
     keep_alive_seconds: float | None = None
-    """Comment lines during the silences of a paced stream, this far apart; None: none, as captured."""
+    """Seconds between comment lines while a paced stream is silent; None: no comments, as captured."""
 
     inline_marks: bool = False
-    """True: answers carry `:cit[n/m]` marks even where the agent's setting does not ask for them."""
+    """True: answers have `:cit[n/m]` marks even if the agent's settings do not ask for them."""
 
     stats_keys: Literal[7, 8] = 8
-    """Eight keys as documented, or seven as captured and as the vendor's tests have it."""
+    """Eight keys as documented, or seven as captured and as in the vendor's tests."""
 
     upload_settings: Literal["object", "list"] = "object"
-    """`settings` of an uploads source: an object as documented, or the empty list that was captured in 2023,
-    at which the vendor's SDK (1.2.8) stumbles."""
+    """`settings` of a source of uploads: an object as documented, or the empty list captured in 2023, which
+    the vendor's SDK (1.2.8) cannot read."""
 
     old_dates: bool = False
-    """True: the date formats of June 2023: `25 Jun 2023 05:01:11` for messages, no zone in `updated_at`."""
+    """True: the date formats of June 2023, `25 Jun 2023 05:01:11` for messages, no zone in `updated_at`."""
 
     readiness_delay: float = 0.0
-    """Seconds until what was added to an agent is crawled and indexed."""
+    """Seconds until a page that was added to an agent is indexed."""
 
     completions_status: Literal[200, 201] = 200
     """chat/completions answers 200 as documented, or 201 as some vendor bots expect."""
 
     escape_unicode: bool = True
-    """JSON bodies in ASCII, as PHP writes them; False: UTF-8 on the wire."""
+    """True: JSON in ASCII, as PHP writes it; False: JSON in UTF-8."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in _kinds():
-            raise AttributeError(f"there is no switch {name!r}; there are {', '.join(_kinds())}.")
+            raise AttributeError(f"there is no switch {name!r}; the switches are {', '.join(_kinds())}.")
         wanted = what_it_takes(name, value)
         if wanted is not None:
             raise ValueError(f"{name} must be {wanted}, not {value!r}.")

@@ -1,4 +1,4 @@
-"""Answers that are stored and not to be seen yet."""
+"""Answers that are stored but not visible yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Withheld", "waiting_time"]
 
 
 @dataclass
-class _Message:
+class _Hidden:
     row: dict[str, Any]
     session_id: str
     polls: int
@@ -22,27 +22,27 @@ class _Message:
 
 
 class Withheld:
-    """Keeps messages out of the store until they may be seen. Belongs to the emulator's thread."""
+    """Keeps messages out of the store until they may be seen. It belongs to the emulator's thread."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._messages: list[_Message] = []
+        self._messages: list[_Hidden] = []
 
     def hide(self, row: sqlite3.Row, visible_after: int | str, now: float) -> None:
         """Take a message out of the store; `visible_after` is as in `waiting_time`, `now` the real time."""
         polls, seconds = waiting_time(visible_after)
         if not polls and not seconds:
             return
-        # Not of the path: a completion has a conversation of its own.
+        # Not the one in the path: a completion has a conversation of its own.
         conversation = self._store.one(
             "SELECT session_id FROM conversations WHERE id = ?", row["conversation_id"]
         )
         session_id = "" if conversation is None else conversation["session_id"]
         self._store.db.execute("DELETE FROM messages WHERE id = ?", (row["id"],))
-        self._messages.append(_Message(dict(row), session_id, polls, now + seconds))
+        self._messages.append(_Hidden(dict(row), session_id, polls, now + seconds))
 
     def reveal(self, now: float, *, polled: str | None = None) -> None:
-        """Put back what may be seen by now; `polled` is the conversation whose messages are asked for."""
+        """Put back what may be seen by now. `polled` is the conversation whose messages are asked for."""
         left = []
         for message in self._messages:
             if message.polls or now < message.until:
@@ -60,16 +60,16 @@ class Withheld:
         self.forget()
 
     def forget(self) -> None:
-        """Drop what is withheld: the store is empty."""
+        """Drop all of them. The store was emptied."""
         self._messages.clear()
 
-    def _put_back(self, message: _Message) -> None:
+    def _put_back(self, message: _Hidden) -> None:
         with contextlib.suppress(sqlite3.IntegrityError):  # its conversation was deleted
             self._store.insert("messages", message.row)
 
 
 def waiting_time(visible_after: int | str | None) -> tuple[int, float]:
-    """Polls and seconds: `2` is two polls, `"1.5s"` seconds. Raises `ValueError` for anything else."""
+    """Return (polls, seconds): `2` is two polls, `"1.5s"` seconds. Raises `ValueError` for anything else."""
     if visible_after is None:
         return 0, 0.0
     if isinstance(visible_after, int) and not isinstance(visible_after, bool) and visible_after >= 0:

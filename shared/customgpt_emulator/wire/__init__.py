@@ -1,1 +1,1 @@
-"""The bodies that come in, and the JSON and events that go out."""
+"""What goes over the wire: the bodies that come in, the JSON and the events that go out."""

@@ -1,4 +1,4 @@
-"""Request bodies in every encoding that the vendor's clients use, as one set of fields."""
+"""Request bodies, in all encodings that the vendor's clients use, as one set of fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from aiohttp import BodyPartReader, web
 from aiohttp.http import HttpProcessingError
 
-DEEPEST = 100  # levels of JSON; what is deeper cannot be read, as in PHP, which stops at 512
+DEEPEST = 100  # levels of JSON; deeper bodies are not read (PHP stops at 512)
 _FILES = frozenset({"file", "files[]", "chat_bot_avatar", "chat_bot_bg", "profile_photo"})
 
 __all__ = ["Body", "Upload", "is_deep", "is_true", "read_body", "without_surrogates"]
@@ -20,7 +20,7 @@ __all__ = ["Body", "Upload", "is_deep", "is_true", "read_body", "without_surroga
 
 @dataclass(frozen=True)
 class Upload:
-    """A file that came in a form."""
+    """A file in a form."""
 
     field: str
     filename: str
@@ -29,7 +29,7 @@ class Upload:
 
 @dataclass
 class Body:
-    """The fields of a body, and its files."""
+    """The fields and the files of a body."""
 
     fields: dict[str, Any] = field(default_factory=dict)
     files: list[Upload] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Body:
 
 
 async def read_body(request: web.Request) -> Body:
-    """Read JSON, urlencoded and multipart bodies. What cannot be read has no fields, as in PHP."""
+    """Read a JSON, urlencoded or multipart body. If it cannot be read it has no fields, as in PHP."""
     if not request.can_read_body:
         return Body()
     if request.content_type == "multipart/form-data":
@@ -55,7 +55,7 @@ async def read_body(request: web.Request) -> Body:
 
 
 async def _read_multipart(request: web.Request) -> Body:
-    """Read the parts. A file has a file name, or else a file's field or type (the vendor's SDK)."""
+    """Read the parts. A part is a file by its filename, or (the vendor's SDK) by its field or type."""
     pairs: list[tuple[str, Any]] = []
     files: list[Upload] = []
     left = request.client_max_size
@@ -84,7 +84,7 @@ async def _read_multipart(request: web.Request) -> Body:
 
 
 def _gather(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Form fields by name; `name[0]` and `name[]` become a list, of others the last one counts."""
+    """Return form fields by name. `name[0]` and `name[]` become a list; of other repeats the last counts."""
     fields: dict[str, Any] = {}
     for name, value in pairs:
         match = re.fullmatch(r"([^\[\]]+)\[\d*\]", name)
@@ -97,7 +97,7 @@ def _gather(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def is_deep(value: Any) -> bool:
-    """Whether JSON is nested deeper than anything here can walk."""
+    """Return whether JSON is nested too deep to be handled."""
     level = [value]
     for _ in range(DEEPEST):
         level = [inner for outer in level for inner in _inside(outer)]
@@ -111,7 +111,7 @@ def _inside(value: Any) -> Iterable[Any]:
 
 
 def without_surrogates(value: Any) -> Any:
-    """JSON may hold halves of characters, which neither SQLite nor UTF-8 can: they become U+FFFD."""
+    """Return a JSON value with U+FFFD for lone surrogates, which neither SQLite nor UTF-8 can hold."""
     if isinstance(value, str):
         return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     if isinstance(value, list):
@@ -122,7 +122,7 @@ def without_surrogates(value: Any) -> Any:
 
 
 def is_true(value: Any) -> bool:
-    """A switch in any spelling: `true`, `1`, `"true"`, `"1"`, `"on"`, `"yes"`, `"True"`."""
+    """Return whether a value means yes: `true`, `1`, `"true"`, `"1"`, `"on"`, `"yes"`, `"True"`."""
     if isinstance(value, str):
         return value.strip().lower() in ("1", "true", "on", "yes")
     return value is True or (isinstance(value, (int, float)) and value == 1)

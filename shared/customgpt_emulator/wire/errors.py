@@ -1,4 +1,4 @@
-"""What the API says when it refuses, in the documented words."""
+"""The refusals of the API, in the documented words."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class ApiError(Exception):
         self.headers: Mapping[str, str] = {}
 
     def body(self, url: str) -> dict[str, Any]:
-        """The JSON body, for a request to `url`."""
+        """Return the JSON body, for a request to `url`."""
         return {"status": "error", "url": url, "data": {"code": self.status, "message": self.message}}
 
 
 class Invalid(ApiError):
-    """422 in the plain form of the vendor's framework, `{"message":...,"errors":{...}}` (inferred)."""
+    """422 in the form of the vendor's framework, `{"message":...,"errors":{...}}` (inferred)."""
 
     def __init__(self, **errors: str) -> None:
         super().__init__(422, next(iter(errors.values())))
         self.errors = errors
 
     def body(self, url: str) -> dict[str, Any]:
-        """The JSON body; it has no envelope."""
+        """Return the JSON body, which has no envelope."""
         more = len(self.errors) - 1
         tail = f" (and {more} more error{'s' if more > 1 else ''})" if more else ""
         return {
@@ -52,19 +52,19 @@ class Invalid(ApiError):
 
 
 class Throttled(ApiError):
-    """429 for too many requests, in the plain form of the vendor's framework (inferred)."""
+    """429 for too many requests, in the form of the vendor's framework (inferred)."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__(429, "Too Many Attempts.")
         self.headers = headers
 
     def body(self, url: str) -> dict[str, Any]:
-        """The JSON body."""
+        """Return the JSON body, which has no envelope."""
         return {"message": self.message}
 
 
 def credits_exhausted() -> ApiError:
-    """429, documented on messages and chat/completions."""
+    """Return the 429 for used-up credits (documented on messages and chat/completions)."""
     return ApiError(
         429,
         "You have exhausted your current query credits. Please contact customer service "
@@ -73,35 +73,35 @@ def credits_exhausted() -> ApiError:
 
 
 def unauthenticated() -> ApiError:
-    """401, documented."""
+    """Return the 401 for a missing or wrong key (documented)."""
     return ApiError(401, "API Token is either missing or invalid")
 
 
 def bad_agent_id() -> ApiError:
-    """400, documented."""
+    """Return the 400 for an agent id that is not an integer (documented)."""
     return ApiError(400, "Agent id must be integer")
 
 
 def agent_not_found(project_id: int) -> ApiError:
-    """404, documented."""
+    """Return the 404 for an agent (documented)."""
     return ApiError(404, f"Agent with id {project_id} not found")
 
 
 def page_not_found(page_id: str | int) -> ApiError:
-    """404, documented; citations answer with it too."""
+    """Return the 404 for a page, also of a citation (documented)."""
     return ApiError(404, f"Page with id {page_id} not found")
 
 
 def message_not_found(prompt_id: str | int) -> ApiError:
-    """404, documented."""
+    """Return the 404 for a message (documented)."""
     return ApiError(404, f"Conversation message with id {prompt_id} not found")
 
 
 def source_not_found(source_id: str | int) -> ApiError:
-    """404, documented."""
+    """Return the 404 for a source (documented)."""
     return ApiError(404, f"Agent source with id {source_id} not found")
 
 
 def conversation_not_found(session_id: str) -> ApiError:
-    """404; the text is unknown and modelled on the others."""
+    """Return the 404 for a conversation. Its text is unknown; it follows the others."""
     return ApiError(404, f"Conversation with id {session_id} not found")

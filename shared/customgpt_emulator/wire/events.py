@@ -1,4 +1,4 @@
-"""Streamed answers: the pieces of a text, and the bytes of each event."""
+"""Streamed answers: the tokens of a text, and the bytes of each event."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _FRESH = re.compile(rf" ?[^\s{_ASCII_SIGNS}]{{1,12}}| ?[{_ASCII_SIGNS}]+|\s+")
 
 
 def fresh_tokens(answer: str) -> list[str]:
-    """Cut an answer as fresh answers come: an empty piece first, then words with their LEADING space.
+    """Return the tokens of a new answer: an empty one first, then words with their LEADING space.
 
     Captured 2023 and 2024 (vendor docs "Requests and Responses"). The cuts depend on spaces and ASCII signs
-    alone, not on Python's tables of letters, which change from version to version.
+    only, not on Python's tables of letters, which change between versions.
     """
     return ["", *_FRESH.findall(answer)]
 
 
 def replay_tokens(answer: str) -> list[str]:
-    """Cut an answer as cached answers come: words with a TRAILING space, no empty piece (captured 2023)."""
+    """Return the tokens of a cached answer: words with a TRAILING space, no empty one (captured 2023)."""
     words = answer.split(" ")
     return [word + " " for word in words[:-1]] + ([words[-1]] if words[-1] else [])
 
 
 def encode_event(name: str, data: Mapping[str, Any], *, ascii_only: bool = True) -> bytes:
-    """One event: `event: X`, `data: {...}`, a blank line, all with LF."""
+    """Return the bytes of one event: `event: X`, `data: {...}`, a blank line, all with LF."""
     return b"event: " + name.encode() + b"\ndata: " + dump(data, ascii_only=ascii_only) + b"\n\n"
 
 
-@lru_cache(maxsize=8192)  # the same words come again and again, in an answer as in a language
+@lru_cache(maxsize=8192)  # the same words come again and again
 def progress_event(token: str, ascii_only: bool) -> bytes:
-    """The `progress` event of one token."""
+    """Return the `progress` event of one token."""
     return encode_event("progress", {"status": "progress", "message": token}, ascii_only=ascii_only)

@@ -1,4 +1,4 @@
-"""An agent's settings: what they are when nobody changed them, and how a form changes them. Pure."""
+"""The settings of an agent: their defaults, and how a form changes them. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["DEFAULTS", "changed"]
 
 _ASSETS = "https://assets.customgpt.ai/assets/imgs"
 # Names, types and defaults: vendor OpenAPI 1.0.0, `ProjectSettings`; some as captured in 2023 and 2025.
-# `hide_sources_from_responses` is documented with the default true, yet all captured answers have citations.
+# The documented default of `hide_sources_from_responses` is true, but all captured answers have citations.
 DEFAULTS: dict[str, Any] = {
     "chatbot_avatar": f"{_ASSETS}/default_chatbot_avatar.png",
     "chatbot_background_type": "image",
@@ -83,7 +83,7 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
         "agent-left-user-left",
     ),
 }
-LARGEST = 10**9  # any number of any setting
+LARGEST = 10**9  # the limit of any number
 _LONGEST = {
     "default_prompt": 255,
     "no_answer_message": 1000,
@@ -101,7 +101,7 @@ _LONGEST = {
     "input_field_addendum": 100,
     "chatbot_title": 30,
 }
-# The form's name of a picture, the setting that shows its address, and what a refusal calls it.
+# The field of a picture in a form, the setting with its URL, and its name in a refusal.
 _PICTURES = (
     ("chat_bot_avatar", "chatbot_avatar", "avatar"),
     ("chat_bot_bg", "chatbot_background", "background"),
@@ -110,10 +110,10 @@ _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")
 
 
 def changed(fields: Mapping[str, Any], files: Mapping[str, Upload], *, origin: str) -> dict[str, Any]:
-    """The settings that a form changes, in their proper types; unknown names are left out.
+    """Return the settings that a form changes, in their proper types. Unknown names are left out.
 
-    Raises 400 in the documented words for pictures that are none and for an empty language, and in similar
-    words for values that the setting cannot have.
+    Raises 400 in the documented words for a picture that is none and for an empty language, and in similar
+    words for a value that the setting cannot have.
     """
     found: dict[str, Any] = {}
     for name, value in fields.items():
@@ -137,7 +137,7 @@ def _typed(name: str, value: Any) -> Any:
     if isinstance(value, str):
         value = value.strip() or None
     if isinstance(default, int):
-        if isinstance(value, float) and value.is_integer():  # never of NaN and the infinities
+        if isinstance(value, float) and value.is_integer():  # not NaN or an infinity
             value = int(value)
         if isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
             value = int(value)

@@ -1,4 +1,4 @@
-"""Rows as the API shows them: envelopes, dates, pages of a list, and one function per resource. Pure."""
+"""The bodies of resources: dates, pages of a list, and one pure function per resource."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Row", "Shapes", "dump", "paginated"]
 
 
 class Row(Protocol):
-    """A row of a table: values by column name."""
+    """A row of a table: values by column."""
 
     def __getitem__(self, column: str, /) -> Any: ...
 
@@ -25,12 +25,12 @@ USER_ID = 35
 TEAM_ID = 12
 
 
-_ASCII = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))  # made once: this is done for each token
+_ASCII = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))  # made once, used for each token
 _UTF8 = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def dump(data: Any, *, ascii_only: bool = True) -> bytes:
-    """JSON as PHP writes it: no spaces, slashes escaped, and unless told otherwise in ASCII."""
+    """Return JSON as PHP writes it: no spaces, slashes escaped, and by default in ASCII."""
     text = (_ASCII if ascii_only else _UTF8).encode(data)
     return text.replace("/", "\\/").encode("utf-8", "replace")
 
@@ -38,7 +38,7 @@ def dump(data: Any, *, ascii_only: bool = True) -> bytes:
 def paginated(
     rows: Sequence[Any], total: int, *, page: int, per_page: int, path: str, query: Mapping[str, str]
 ) -> dict[str, Any]:
-    """One page of a list, in the thirteen keys of the vendor's paginator (captured)."""
+    """Return one page of a list, with the thirteen keys of the vendor's paginator (captured)."""
     last = max(1, -(-total // per_page))
     rest = {name: value for name, value in query.items() if name != "page"}
 
@@ -64,7 +64,7 @@ def paginated(
 
 @dataclass(frozen=True)
 class Shapes:
-    """The resources' bodies as one request sees them: its origin stands in their addresses."""
+    """The bodies of resources for one request, whose origin is part of their URLs."""
 
     origin: str
     switches: Switches
@@ -72,26 +72,26 @@ class Shapes:
     """The real time."""
 
     def date(self, seconds: float) -> str:
-        """`2024-05-23T03:12:49.000000Z`, the form of almost every date."""
+        """Return `2024-05-23T03:12:49.000000Z`, the form of almost every date."""
         return _utc(seconds).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
 
     def updated(self, seconds: float) -> str:
-        """`updated_at` of agents and pages: without zone in the captures of 2023."""
+        """Return `updated_at` of agents and pages, which had no zone in the captures of 2023."""
         return _utc(seconds).strftime("%Y-%m-%d %H:%M:%S") if self.switches.old_dates else self.date(seconds)
 
     def message_date(self, seconds: float) -> str:
-        """Dates of messages: in June 2023 `25 Jun 2023 05:01:11`, a 12-hour clock without AM or PM."""
+        """Return the date of a message: in June 2023 `25 Jun 2023 05:01:11`, 12 hours without AM or PM."""
         if not self.switches.old_dates:
             return self.date(seconds)
         moment = _utc(seconds)
         return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.strftime('%Y %I:%M:%S')}"
 
     def preview(self, page_id: int) -> str:
-        """The address of a stored file, which files have for page address (captured)."""
+        """Return the URL of a stored file, which is also the page URL of a file (captured)."""
         return f"{self.origin}/api/v1/preview/{page_id}"
 
     def agent(self, row: Row, *, active: bool | None) -> dict[str, Any]:
-        """Share fields appear only when the agent is shared (captured 2023)."""
+        """Return an agent. The share fields appear only if it is shared (captured 2023)."""
         body: dict[str, Any] = {
             "id": row["id"],
             "project_name": row["name"],
@@ -120,7 +120,7 @@ class Shapes:
         return body
 
     def conversation(self, row: Row) -> dict[str, Any]:
-        """`project_id` and `created_by` are numbers, as captured, not strings, as documented."""
+        """Return a conversation, whose `project_id` and `created_by` are numbers (captured), not texts."""
         return {
             "id": row["id"],
             "created_at": self.date(row["created_at"]),
@@ -133,14 +133,14 @@ class Shapes:
         }
 
     def citations(self, page_ids: Sequence[int]) -> list[int] | list[str] | None:
-        """The ids of an answer's pages; null when there are none (captured 2024)."""
+        """Return the ids of an answer's pages; None if there are none (captured 2024)."""
         kind = self.switches.citation_type
         if not page_ids or kind == "null":
             return None
         return list(page_ids) if kind == "int" else [f"{number}.0" for number in page_ids]
 
     def message(self, row: Row) -> dict[str, Any]:
-        """A prompt with its answer. `conversation_id` is null, as in the newest capture (2025)."""
+        """Return a prompt with its answer. `conversation_id` is null, as in the newest capture (2025)."""
         feedback = None
         if row["feedback_at"] is not None:
             feedback = {
@@ -168,7 +168,7 @@ class Shapes:
         }
 
     def finish(self, row: Row, session_id: str) -> dict[str, Any]:
-        """The data of a stream's last event (captured)."""
+        """Return the data of a stream's last event (captured)."""
         return {
             "status": "finish",
             "id": row["id"],
@@ -178,7 +178,7 @@ class Shapes:
         }
 
     def citation(self, page: Row, metadata: Row) -> dict[str, Any]:
-        """The five documented keys; `url` of a file without an address of its own is its preview address."""
+        """Return the five documented keys. The `url` of a file that names none is its preview."""
         return {
             "id": page["id"],
             "url": metadata["url"] or page["url"] or self.preview(page["id"]),
@@ -188,7 +188,7 @@ class Shapes:
         }
 
     def page(self, row: Row) -> dict[str, Any]:
-        """A page of an agent; files have four keys more, and the preview address for `page_url`."""
+        """Return a page of an agent. A file has four more keys, and its preview for `page_url`."""
         url = row["url"] if not row["is_file"] else self.preview(row["id"])
         crawl, index = self.page_state(row)
         body: dict[str, Any] = {
@@ -214,14 +214,14 @@ class Shapes:
         return body
 
     def page_state(self, row: Row) -> tuple[str, str]:
-        """(crawl_status, index_status): what is added is crawled half-way to being indexed."""
+        """Return (crawl_status, index_status). A page counts as crawled half-way to being indexed."""
         if row["failure"]:
             return "ok", "failed"
         half = row["ready_at"] - self.switches.readiness_delay / 2
         return "ok" if self.now >= half else "queued", "ok" if self.now >= row["ready_at"] else "queued"
 
     def source(self, row: Row, pages: Sequence[Row] | None, *, fresh: bool = False) -> dict[str, Any]:
-        """A source; new pages have null states (captured)."""
+        """Return a source. New pages have null states (captured)."""
         uploads: Any = {} if self.switches.upload_settings == "object" else []
         body: dict[str, Any] = {
             "id": row["id"],
@@ -238,7 +238,7 @@ class Shapes:
         return body
 
     def metadata(self, row: Row) -> dict[str, Any]:
-        """What a page is shown as: the five documented keys, `id` being the page's."""
+        """Return how a page is shown: the five documented keys, `id` being the page's."""
         return {
             "id": row["page_id"],
             "url": row["url"],
@@ -248,7 +248,7 @@ class Shapes:
         }
 
     def each(self, rows: Sequence[Row], shape: Callable[[Row], dict[str, Any]]) -> list[dict[str, Any]]:
-        """Shape all the rows."""
+        """Return the bodies of all rows."""
         return [shape(row) for row in rows]
 
 
