@@ -149,7 +149,7 @@ def test_a_folder_that_is_not_there_is_named_in_one_sentence(pytester: pytest.Py
 def test_marker_option_and_fixture_explain_themselves(pytester: pytest.Pytester):
     run(pytester, "--markers").stdout.fnmatch_lines(["@pytest.mark.customgpt_documents(path): *"])
     run(pytester, "--fixtures").stdout.fnmatch_lines(
-        ["customgpt_emulator*", "    A CustomGPT API of the test's own:*"]
+        ["customgpt_emulator*", "    A CustomGPT API for one test:*"]
     )
     run(pytester, "--help").stdout.fnmatch_lines(["*customgpt_documents*"])
 
