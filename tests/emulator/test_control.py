@@ -46,7 +46,7 @@ class TestWhoMayUseThem:
             headers = {"Authorization": f"Bearer {emulator.api_key}"}
             answer = requests.get(f"http://127.0.0.1:{port}/_emulator", headers=headers, timeout=20)
             assert answer.status_code == status
-            assert status == 200 or "open them with control=True or --control" in answer.text
+            assert status == 200 or "Open them with control=True or --control" in answer.text
 
     @pytest.mark.parametrize(
         ("host", "expected"),
