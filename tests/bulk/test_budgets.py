@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from customgpt_bulk import Summary, run
+from customgpt_bulk._budget import Credits
 from customgpt_bulk._pace import Pace
-from customgpt_transport import ClientOptions
+from customgpt_transport import ClientOptions, RetryPolicy, UsageLimits
 from tests.bulk.asked import questions
 
 if TYPE_CHECKING:
@@ -45,6 +49,35 @@ class TestPrompts:
         assert (summary.answered, summary.unresolved, summary.prompts) == (7, 3, 10)
 
 
+class TestCredits:
+    def test_are_not_exceeded_over_all_starts(self, emulator: Emulator, options: ClientOptions, ledger: Path):
+        for limit, sent in ((25, 25), (25, 25), (30, 30)):
+            summary = run(questions(60), ledger, options=options, concurrency=8, max_credits=limit)
+            assert (accepted(emulator), summary.stopped, summary.credits) == (sent, "max_credits", sent)
+
+    def test_go_by_what_a_prompt_was_seen_to_cost(
+        self, emulator: Emulator, options: ClientOptions, ledger: Path, monkeypatch: pytest.MonkeyPatch
+    ):
+        """Ten prompts show the price, three credits each; 45 credits are 15 prompts."""
+        read = Credits.read
+
+        def three_times(self: Credits, usage: UsageLimits, settled: int) -> None:
+            read(self, replace(usage, current_queries=3 * (usage.current_queries or 0)), settled)
+
+        monkeypatch.setattr(Credits, "read", three_times)
+        summary = run(questions(60), ledger, options=options, concurrency=8, max_credits=45)
+        assert (accepted(emulator), summary.credits) == (15, 45)
+
+    def test_are_not_asked_for_when_nothing_is_left_to_send(
+        self, emulator: Emulator, options: ClientOptions, ledger: Path
+    ):
+        run(questions(3), ledger, options=options, max_credits=10)
+        asked = len(emulator.journal.entries("limits.get"))
+        assert 0 < asked < 4
+        run(questions(3), ledger, options=options, max_credits=10)
+        assert len(emulator.journal.entries("limits.get")) == asked
+
+
 class TestPace:
     def test_is_even_over_the_minute(self):
         async def moments() -> list[float]:
@@ -71,10 +104,6 @@ class TestPace:
         self, emulator: Emulator, options: ClientOptions, ledger: Path
     ):
         """A pause beyond the patience of a single prompt holds the run, and does not end it."""
-        from dataclasses import replace
-
-        from customgpt_transport import RetryPolicy
-
         emulator.faults.rate_limit(retry_after=1)
         hasty = replace(options, retry=RetryPolicy(patience=0.1))
         summary: Summary = run(questions(8), ledger, options=hasty, concurrency=4)
