@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from customgpt_emulator.control import Control, is_loopback
 from customgpt_emulator.faults import Faults
 from customgpt_emulator.journal.entries import Journal
 from customgpt_emulator.journal.verdict import Verdict
-from customgpt_emulator.knowledge.folder import Folder, Skipped, sync
+from customgpt_emulator.knowledge.folder import BATCH, Folder, Skipped, sync
 from customgpt_emulator.knowledge.library import Library
 from customgpt_emulator.knowledge.watching import Watcher
 from customgpt_emulator.page.guard import page_key
@@ -55,6 +55,7 @@ class Emulator:
     `state`: an SQLite file that keeps all data between runs.
     `control`: whether faults, journal and the rest are served under `/_emulator/`; None: on loopback only.
     `watch`: index documents again when they change while serving (needs the extra `emulator`).
+    `follow_links`: index files outside of the folder, too, to which links in it lead.
     `requests_per_minute`, `credits`, `concurrent_prompts`: limits, which `quotas` can change later.
     `time_to_first_token` (seconds), `tokens_per_second`, `jitter` (from 0 to 1): the speed of answers, which
     `pacing` can change later.
@@ -78,6 +79,7 @@ class Emulator:
         state: str | os.PathLike[str] | None = None,
         control: bool | None = None,
         watch: bool = False,
+        follow_links: bool = False,
         switches: Switches | None = None,
         facts: str | os.PathLike[str] | None = None,
         requests_per_minute: int | None = None,
@@ -113,7 +115,7 @@ class Emulator:
         self.skipped: list[Skipped] = []
         if watch and documents is None:
             raise ValueError("watch=True needs documents: pass the folder to watch.")
-        self._folder = None if documents is None else Folder(Path(documents).resolve())
+        self._folder = None if documents is None else Folder(Path(documents).resolve(), follow_links)
         self._watch = watch
         self._control = control
         self._host = host
@@ -224,6 +226,7 @@ class Emulator:
     async def _serve(self, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        self._indexing = asyncio.Lock()
         store = Store(self._state)
         try:
             self._begin(store)
@@ -240,7 +243,8 @@ class Emulator:
                 self._folder.root if self._folder is not None else None,
             )
             watcher = self._watcher(self._context)
-            self._index(self._context)
+            for _ in self._index(self._context):
+                pass
             runner = web.AppRunner(
                 make_app(self._context, self.faults, self._controls(self._context)),
                 handle_signals=False,
@@ -283,7 +287,9 @@ class Emulator:
         loop = asyncio.get_running_loop()
 
         async def index() -> None:
-            self._index(context)
+            async with self._indexing:
+                for _ in self._index(context, batch=1):
+                    await asyncio.sleep(0)  # requests come in between
 
         return Watcher(self._folder, lambda: asyncio.run_coroutine_threadsafe(index(), loop).result())
 
@@ -299,11 +305,16 @@ class Emulator:
         context.quotas.reset()
         context.connections.clear()
         context.clock.reset()
-        context.store.clear()
-        self._index(context)
+        async with self._indexing:
+            context.store.clear()
+            for _ in self._index(context):
+                pass
 
-    def _index(self, context: Context) -> None:
-        """Find or make the first agent, and bring its pages up to date with the folder."""
+    def _index(self, context: Context, batch: int = BATCH) -> Generator[None, None, None]:
+        """Find or make the first agent, and bring its pages up to date with the folder.
+
+        It yields after each transaction, which is about `batch` documents at most.
+        """
         store, now = context.store, context.clock.now()
         known = store.fact("agent")
         if known is None or store.agent(int(known)) is None:
@@ -316,7 +327,7 @@ class Emulator:
         if self._folder is not None:
             uploads = store.uploads(self._project_id)
             source_id = uploads["id"] if uploads else store.add_source(self._project_id, "upload", {}, now)
-            self.skipped = sync(
+            self.skipped = yield from sync(
                 self._folder,
                 store,
                 context.library,
@@ -324,4 +335,5 @@ class Emulator:
                 source_id=source_id,
                 now=now,
                 progress=self._progress,
+                batch=batch,
             )

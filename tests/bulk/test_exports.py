@@ -27,6 +27,7 @@ GIVEN = [
 @pytest.fixture
 def finished(emulator: Emulator, options: ClientOptions, ledger: Path) -> Path:
     """A ledger with two answers and a refusal."""
+    emulator.switches.labels = "ignore"
     run(GIVEN[:1], ledger, options=options)
     emulator.faults.unprocessable()
     run(GIVEN[1:2], ledger, options=options)

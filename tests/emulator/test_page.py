@@ -116,6 +116,16 @@ class TestWhoIsLetIn:
             headers["Cookie"] = cookie
             assert http.get(server.base_url, headers=headers, timeout=20).status_code == 200
 
+    @pytest.mark.parametrize("host", ["localhost:99999", "localhost:", "[::1"])
+    def test_a_host_that_cannot_be_is_a_bad_request(self, server: Emulator, host: str):
+        headers = {**BROWSER, "Host": host}
+        assert requests.get(server.page_url, headers=headers, timeout=20).status_code == 400
+        assert requests.get(server.base_url, headers=headers, timeout=20).status_code == 401
+
+    def test_the_page_s_origin_has_its_scheme(self, server: Emulator, browser: requests.Session):
+        other = server.base_url.replace("http://", "https://")
+        assert ask(browser, server, "When?", Origin=other).status_code == 403
+
     @pytest.mark.parametrize("origin", ["http://127.0.0.1:1", "http://evil.example", "null", None])
     def test_another_site_cannot_ask_in_the_browser_s_name(
         self, server: Emulator, browser: requests.Session, origin: str | None

@@ -320,3 +320,20 @@ class TestLeaving:
     def test_or_thrown_away(self, raw: Raw):
         raw.emulator.switches.on_disconnect = "abort"
         assert self.stored(raw, self.leave(raw)) == []
+
+
+def test_labels_are_refused_and_not_ignored(raw: Raw):
+    """An answer from all documents would let a test of what a tenant may see pass for the wrong reason."""
+    session = raw.session()
+    body = {"prompt": "Aurora", "labels": ["tenant-a"]}
+    answer = raw.call("POST", f"conversations/{session}/messages", json=body)
+    assert answer.status_code == 501
+    assert 'labels="ignore"' in answer.json()["data"]["message"]
+    raw.emulator.switches.labels = "ignore"
+    assert raw.call("POST", f"conversations/{session}/messages", json=body).status_code == 200
+
+
+def test_an_unknown_session_is_refused_naming_the_switch(raw: Raw):
+    answer = raw.send("Aurora", "7d4b1b8e-5a4e-4f0e-9d2e-0f9f6a0f1a11")
+    assert answer.status_code == 404
+    assert 'unknown_session="create"' in answer.json()["data"]["message"]

@@ -221,6 +221,12 @@ class TestSources:
         answer = data(raw.send("What is the pricing of a.example?"))
         assert "does not fetch" in answer["openai_response"]
 
+    def test_a_sitemap_without_a_scheme_is_taken_as_https(self, raw: Raw):
+        source = data(raw.call("POST", "sources", json={"sitemap_path": "sitemap.com"}), 201)
+        assert source["settings"]["sitemap_path"] == "https://sitemap.com"
+        for nonsense in ("sitemap", "ftp://a.example", "a b.example"):
+            assert raw.call("POST", "sources", json={"sitemap_path": nonsense}).status_code == 400
+
     def test_nothing_to_add_is_refused(self, raw: Raw):
         assert message(raw.call("POST", "sources", json={}), 400) == "Sitemap URL is empty"
 

@@ -14,6 +14,9 @@ import pytest
 import requests
 
 from customgpt_emulator import Emulator
+from customgpt_emulator.knowledge.folder import Folder, sync
+from customgpt_emulator.knowledge.library import Library
+from customgpt_emulator.state.store import Store
 from tests.emulator.conftest import Raw
 
 
@@ -58,6 +61,36 @@ def test_a_changed_document_is_read_again_and_every_page_keeps_its_id(raw: Raw, 
     assert "120 euros" not in answer(raw, prices)
     assert (cited(raw, prices)["id"], cited(raw, care)["id"]) == before
     assert cited(raw, prices)["description"] == "What lamps cost."
+
+
+def test_each_document_is_changed_in_a_transaction_of_its_own(handbook: Path):
+    """So a kill finds every page with its id, and a request waits for one document at most."""
+    store = Store()
+    library = Library(store)
+    project = store.add_agent("a", "a", 0.0)
+    arguments = {"project_id": project, "source_id": 1601, "now": 0.0}
+    for _ in sync(Folder(handbook), store, library, **arguments):  # type: ignore[arg-type] # both numbers
+        pass
+    before = {row["key"]: row["id"] for row in store.all("SELECT key, id FROM pages")}
+    for key in before:
+        (handbook / key).write_text("Changed, and longer than before. " * 99)
+    rounds = 0
+    for _ in sync(Folder(handbook), store, library, **arguments, batch=1):  # type: ignore[arg-type] # as above
+        rounds += 1
+        assert not store.db.in_transaction
+        assert {row["key"]: row["id"] for row in store.all("SELECT key, id FROM pages")} == before
+    assert rounds == len(before) > 1
+    store.close()
+
+
+def test_links_are_not_followed_out_of_the_folder_unless_asked(handbook: Path, tmp_path: Path):
+    secret = tmp_path / "secret.md"
+    secret.write_text("# Quokkas\n\nQuokkas smile.")
+    (handbook / "link.md").symlink_to(secret)
+    (handbook / "alias.md").symlink_to(handbook / "refunds.md")
+    assert "link.md" not in Folder(handbook).stamps()
+    assert "alias.md" in Folder(handbook).stamps()
+    assert "link.md" in Folder(handbook, follow_links=True).stamps()
 
 
 def test_a_removed_document_is_forgotten(raw: Raw, handbook: Path):

@@ -49,6 +49,7 @@ LONG_NAMES = {
 @click.option("--reset", is_flag=True, help="Delete all data in the state file first.")
 @click.option("--seed", type=int, help="Fix ids and dates: the same requests get the same bytes.")
 @click.option("--watch/--no-watch", default=True, help="Index documents again when they change.")
+@click.option("--follow-links", is_flag=True, help="Follow links that lead out of the documents folder.")
 @click.option(
     "--fault",
     "faults",

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from customgpt_emulator.knowledge.documents import SUFFIXES, Unreadable, read_document
 from customgpt_emulator.knowledge.library import Library, NewPage
 from customgpt_emulator.state.store import Store
 
-__all__ = ["Folder", "Skipped", "sync"]
+__all__ = ["BATCH", "Folder", "Skipped", "sync"]
 
-BATCH = 200  # documents per transaction
+T = TypeVar("T")
+BATCH = 200  # documents per transaction, while nobody is served
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,13 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder of documents, which is only read. Links to files are followed, links to folders are not."""
+    """A folder of documents, which is only read.
+
+    Links to folders are never followed, and links to files outside only with `follow_links`.
+    """
 
     root: Path
+    follow_links: bool = False
 
     def check(self) -> None:
         """Raise `FileNotFoundError` or `NotADirectoryError` if it is not a folder."""
@@ -50,6 +56,8 @@ class Folder:
                 if name.startswith("."):
                     continue
                 file = Path(path, name)
+                if file.is_symlink() and not (self.follow_links or file.resolve().is_relative_to(self.root)):
+                    continue
                 try:
                     status = file.stat()
                 except OSError:
@@ -92,24 +100,30 @@ def sync(
     source_id: int,
     now: float,
     progress: Callable[[int, int], None] | None = None,
-) -> list[Skipped]:
+    batch: int = BATCH,
+) -> Generator[None, None, list[Skipped]]:
     """Bring the agent's pages up to date with the folder and return the skipped files, in order.
 
-    The page of a changed document keeps its id, since earlier answers cite it. `progress` is called with
-    (done, total) after each document.
+    It yields after each transaction, which is about `batch` documents at most. The page of a changed document
+    keeps its id, since earlier answers cite it: it is removed and added in one transaction, so that a kill
+    cannot come in between. `progress` is called with (done, total) after each document.
     """
     rows = store.all("SELECT id, key, stamp FROM pages WHERE source_id = ? AND stamp IS NOT NULL", source_id)
     ids = {row["key"]: row["id"] for row in rows}
     stale, fresh = folder.changes({row["key"]: row["stamp"] for row in rows})
-    with store.transaction():
-        for key in stale:
-            library.remove_page(project_id, ids[key])
+    for gone in _batches([key for key in stale if key not in fresh], batch):
+        with store.transaction():
+            for key in gone:
+                library.remove_page(project_id, ids[key])
+        yield
     skipped: list[Skipped] = []
     done = 0
-    for batch in _batches(list(fresh.items())):
+    for some in _batches(list(fresh.items()), batch):
         with store.transaction():
-            for key, stamp in batch:
+            for key, stamp in some:
                 page = folder.read(key, stamp)
+                if key in ids:
+                    library.remove_page(project_id, ids[key])
                 if isinstance(page, Skipped):
                     skipped.append(page)
                 else:
@@ -117,9 +131,10 @@ def sync(
                 done += 1
                 if progress is not None:
                     progress(done, len(fresh))
+        yield
     return skipped
 
 
-def _batches(items: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
+def _batches(items: list[T], size: int) -> Iterator[list[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from customgpt_emulator.knowledge.documents import Document
 from customgpt_emulator.knowledge.library import NewPage
 
-__all__ = ["CHOICES", "SETTINGS", "invented_pages", "is_address", "is_sitemap"]
+__all__ = ["CHOICES", "SETTINGS", "invented_pages", "is_address", "is_sitemap", "with_scheme"]
 
 NAMES = ("", "about", "pricing", "faq", "contact")
 # The settings of a new sitemap source: captured 2023; the newer documented ones with their defaults.
@@ -34,6 +34,13 @@ def is_address(text: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         return False
+
+
+def with_scheme(text: str) -> str:
+    """Return an address without a scheme as https: `sitemap.com` is in the vendor's guide."""
+    host = text.partition("/")[0]
+    bare = "://" not in text and "." in host.strip(".") and not any(map(str.isspace, text))
+    return f"https://{text}" if bare and is_address(f"https://{text}") else text
 
 
 def is_sitemap(address: str) -> bool:

@@ -18,7 +18,7 @@ from aiohttp import web
 __all__ = ["REMEDY", "Refused", "admitted", "check_host", "check_origin", "headers", "login", "page_key"]
 
 REMEDY = "Open the address that the emulator printed when it started: http://…/?key=…"
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::\d+)?")
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(\d{1,5}))?")
 
 
 class Refused(Exception):
@@ -55,17 +55,19 @@ def login(request: web.Request, api_key: str) -> web.Response:
 
 def check_host(request: web.Request) -> None:
     """Raise `Refused` if this is loopback and the host's name is another: DNS was rebound to point here."""
+    match = _HOST.fullmatch(request.host)
+    if match is None or int(match[2] or 0) > 65535:
+        raise Refused(400, "The Host header is not a host and a port.")
     name = request.transport.get_extra_info("sockname") if request.transport else None
     if name is None or not _is_loopback(str(name[0])):
         return
-    match = _HOST.fullmatch(request.host)
-    if match is None or not (match[1] == "localhost" or _is_loopback(match[1].strip("[]"))):
+    if not (match[1] == "localhost" or _is_loopback(match[1].strip("[]"))):
         raise Refused(403, "This page answers to 127.0.0.1 and localhost only.")
 
 
 def check_origin(request: web.Request) -> None:
     """Raise `Refused` unless the page itself sent the form: `SameSite` lets other ports of this host pass."""
-    if request.headers.get("Origin", "").partition("://")[2] != request.host:
+    if request.headers.get("Origin") != f"{request.scheme}://{request.host}":
         raise Refused(403, "Questions are taken from the emulator's own page only.")
 
 
@@ -100,7 +102,8 @@ def _derived(api_key: str, use: str) -> str:
 
 def _cookie_name(request: web.Request) -> str:
     """Return the cookie's name. Browsers share cookies among the ports of a host, so it has the port."""
-    return f"customgpt_emulator_{request.url.port}"
+    host = _HOST.fullmatch(request.host)  # `request.url` raises for a port out of range
+    return f"customgpt_emulator_{(host and host[2]) or 80}"
 
 
 def _is_loopback(text: str) -> bool:

@@ -12,6 +12,7 @@ from customgpt_emulator.routes.prompts import (
     AcceptedPrompt,
     answer_whole,
     check_active,
+    check_labels,
     external_id,
     find_answer,
     keep,
@@ -40,6 +41,7 @@ async def complete(call: Call) -> web.StreamResponse:
     """
     agent = call.agent()
     check_active(call, agent)
+    check_labels(call)
     for name, value in call.body.fields.items():
         if name not in _KNOWN and value is not None:
             raise ApiError(

@@ -15,13 +15,14 @@ from customgpt_emulator.routes.prompts import (
     AcceptedPrompt,
     answer_whole,
     check_active,
+    check_labels,
     external_id,
     find_answer,
     keep,
     stream_out,
 )
 from customgpt_emulator.serving.call import Call, Route
-from customgpt_emulator.wire.errors import Invalid, conversation_not_found, message_not_found
+from customgpt_emulator.wire.errors import Invalid, message_not_found, session_unknown
 from customgpt_emulator.wire.events import encode_event, fresh_tokens, progress_event, replay_tokens
 
 __all__ = ["ROUTES"]
@@ -64,6 +65,7 @@ async def _accept(call: Call) -> AcceptedPrompt:
     agent = call.agent()
     conversation = _conversation(call, agent)
     check_active(call, agent)
+    check_labels(call)
     prompt = call.field("prompt")
     if prompt is None:
         raise Invalid(prompt="The prompt field is required.")
@@ -90,7 +92,7 @@ def _conversation(call: Call, agent: sqlite3.Row) -> sqlite3.Row | None:
         return row
     foreign = call.context.store.one("SELECT 1 FROM conversations WHERE session_id = ?", session_id)
     if call.context.switches.unknown_session == "404" or foreign or not _UUID.fullmatch(session_id):
-        raise conversation_not_found(session_id)
+        raise session_unknown(session_id)
     return None
 
 

@@ -16,7 +16,7 @@ from customgpt_emulator.knowledge.documents import Document
 from customgpt_emulator.serving.call import Call
 from customgpt_emulator.serving.connections import Gone
 from customgpt_emulator.wire.bodies import without_surrogates
-from customgpt_emulator.wire.errors import ApiError, Invalid, conversation_not_found
+from customgpt_emulator.wire.errors import ApiError, Invalid, conversation_not_found, labels_refused
 from customgpt_emulator.wire.settings import DEFAULTS
 
 __all__ = [
@@ -52,6 +52,13 @@ def check_active(call: Call, agent: sqlite3.Row) -> None:
     """Raise 403 if the agent has nothing indexed, as a vendor client expects. The text is unknown."""
     if not call.context.library.is_active(agent["id"], call.real):
         raise ApiError(403, "Agent is not active")
+
+
+def check_labels(call: Call) -> None:
+    """Raise 501 for a prompt with labels, unless the switch `labels` says otherwise."""
+    grouped = any(name.startswith("labels[") for name in call.body.fields)  # as a form has lists of lists
+    if (grouped or call.field("labels")) and call.context.switches.labels == "refuse":
+        raise labels_refused()
 
 
 def external_id(call: Call) -> str:

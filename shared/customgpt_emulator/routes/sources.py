@@ -13,7 +13,7 @@ from aiohttp import web
 
 from customgpt_emulator.knowledge.documents import Document, Unreadable, read_document
 from customgpt_emulator.knowledge.library import NewPage
-from customgpt_emulator.knowledge.sitemaps import CHOICES, SETTINGS, invented_pages, is_address
+from customgpt_emulator.knowledge.sitemaps import CHOICES, SETTINGS, invented_pages, is_address, with_scheme
 from customgpt_emulator.serving.call import Call, Route
 from customgpt_emulator.wire.bodies import Upload, is_true
 from customgpt_emulator.wire.errors import ApiError, source_not_found
@@ -23,6 +23,7 @@ __all__ = ["ROUTES", "add_sitemap", "add_uploads", "read_uploads"]
 
 def add_sitemap(call: Call, project_id: int, address: str) -> int:
     """Add a sitemap with invented pages and return the source's id. Raises 400 if it is not a URL."""
+    address = with_scheme(address)
     if not is_address(address):
         raise ApiError(400, "Sitemap path must be valid url")
     with call.context.store.transaction():

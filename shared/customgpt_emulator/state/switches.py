@@ -21,6 +21,9 @@ class Switches:
     unknown_session: Literal["404", "create"] = "404"
     """A prompt to an unknown UUID is refused, or creates the conversation (vendor clients rely on that)."""
 
+    labels: Literal["refuse", "ignore"] = "refuse"
+    """A prompt with labels: refused with 501, as labels are not emulated, or answered from all documents."""
+
     same_prompt_cache: bool = False
     """True: a prompt repeated in its conversation gets the same message again, as captured in 2023.
     The request header `Cache-Control: no-cache` asks for a new one."""

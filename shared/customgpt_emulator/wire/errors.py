@@ -12,6 +12,8 @@ __all__ = [
     "agent_not_found",
     "bad_agent_id",
     "conversation_not_found",
+    "labels_refused",
+    "session_unknown",
     "credits_exhausted",
     "message_not_found",
     "page_not_found",
@@ -105,3 +107,19 @@ def source_not_found(source_id: str | int) -> ApiError:
 def conversation_not_found(session_id: str) -> ApiError:
     """Return the 404 for a conversation. Its text is unknown; it follows the others."""
     return ApiError(404, f"Conversation with id {session_id} not found")
+
+
+def session_unknown(session_id: str) -> ApiError:
+    """404 for a prompt: several public clients count on a conversation being made of any UUID."""
+    error = conversation_not_found(session_id)
+    error.message += '. (The emulator makes it with the switch unknown_session="create".)'
+    return error
+
+
+def labels_refused() -> ApiError:
+    """501: an answer from all documents would look as if the labels had been obeyed."""
+    return ApiError(
+        501,
+        "The emulator does not know which documents have which labels. With the switch "
+        'labels="ignore" it answers from all of them.',
+    )
