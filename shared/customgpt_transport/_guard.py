@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 
 class Guard:
-    """A lock, and what is to be done as soon as nobody holds it: `with guard, guard.lock: ...`.
+    """A lock, and work to do as soon as it is free: `with guard, guard.lock: ...`.
 
     The lock itself stands in the `with`, because an exception from a signal (Ctrl-C) can land anywhere in a
     Python function, between taking a lock and saying so too: then nobody would ever let go of it.
@@ -24,7 +24,7 @@ class Guard:
         self._later: deque[Callable[[], object]] = deque()
 
     def __enter__(self) -> None:
-        """Nothing yet: this is for the end, when the lock is free again."""
+        """Do nothing: the work is done on leaving, when the lock is free again."""
 
     def __exit__(self, *_: object) -> None:
         while self._later and not self.lock.locked():
@@ -34,7 +34,7 @@ class Guard:
                 self._later.remove(work)
 
     def soon(self, work: Callable[[], object]) -> None:
-        """Have `work` run now if the lock is free, else when it becomes so.
+        """Run `work` now if the lock is free, otherwise as soon as it is.
 
         It takes `lock` itself (without entering the guard again), and is harmless when repeated. Never waits
         for what the own thread holds; whoever holds the lock looks here after letting go, so nothing that is

@@ -125,7 +125,7 @@ class Gate:
         return slot
 
     def release(self, slot: Slot) -> None:
-        """Give up a slot, or stop waiting for one. Harmless when repeated."""
+        """Return a slot to the gate, or stop waiting for one. Harmless when repeated."""
         with self._guard:
             self._release(slot)
 

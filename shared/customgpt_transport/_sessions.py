@@ -1,4 +1,4 @@
-"""Whose turn it is in each conversation of this process, and which prompts are known there.
+"""Which prompt has its turn in each conversation of this process, and which prompts are known there.
 
 Two prompts must not run in one conversation at once: the service would interleave them. Everything here is
 shared by all clients of the process, threads and event loops alike. No lock is held while anything waits: a
@@ -31,7 +31,7 @@ _local = threading.local()
 
 
 def _this_thread() -> object:
-    """Return what stands for this thread: its number would be that of another once it has ended."""
+    """Return an object that stands for this thread. Its number would be reused once it has ended."""
     try:
         return _local.name
     except AttributeError:
@@ -40,7 +40,7 @@ def _this_thread() -> object:
 
 
 class Owner:
-    """The thread, and the task where there is one, that a call was made from."""
+    """The thread, and the task if there is one, from which a call was made."""
 
     __slots__ = ("_task", "_thread")
 
@@ -53,7 +53,7 @@ class Owner:
         self._task = None if task is None else weakref.ref(task)
 
     def would_block(self, other: Owner, *, blocking: bool) -> bool:
-        """Whether waiting for `other` could never end, because it is what would have to go on."""
+        """Whether waiting for `other` could never end, because `other` is what the wait would block."""
         if self._thread is not other._thread:
             return False
         if blocking or self._task is None:
@@ -83,7 +83,7 @@ class Sessions:
         self._seen: OrderedDict[Key, int] = OrderedDict()
 
     def join(self, key: Key, *, blocking: bool) -> Ticket:
-        """Stand in line; the turn is there when `granted` is done, often at once.
+        """Join the line. The turn has come when `granted` is done, often at once.
 
         Raises `ConfigurationError` when the caller itself holds the turn and so could never get it.
         """

@@ -64,7 +64,7 @@ class AsyncClient(Api[Awaited]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close this loop's idle connections. The client can go on being used: it then opens new ones."""
+        """Close this loop's idle connections. The client stays usable: it then opens new ones."""
         await self._connections.aclose()
 
     async def ask(
@@ -100,7 +100,7 @@ class AsyncClient(Api[Awaited]):
         files: Sequence[FileInput] = (),
         options: ClientOptions | None = None,
     ) -> Message:
-        """Return the answer to this prompt under this key, sent at most once, whoever calls it how often.
+        """Return the answer to this prompt under this key, sent at most once however often this is called.
 
         For what may run again: a task that its queue retries, a batch that an engine repeats, a process that
         was killed, here or on another machine. The first call sends the prompt; later ones find its answer

@@ -202,7 +202,7 @@ async def _keep(
 
 
 def _let_go(held: Held) -> None:
-    """Close what loops left open that were closed without ending their generators; disown what is a parent's.
+    """Close the sessions of loops that were closed without ending their generators; disown a parent's.
 
     Also called when the connections are collected, and as the interpreter ends.
     """
@@ -226,7 +226,7 @@ def _new_session() -> aiohttp.ClientSession:
 
 
 def _socket(address: Any) -> socket.socket:
-    """Return a socket whose idle connection is kept alive on the way, where the platform can."""
+    """Return a socket that sends TCP keep-alives while idle, where the platform can."""
     family, kind, protocol, _, _ = address
     made = socket.socket(family=family, type=kind, proto=protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -1,4 +1,4 @@
-"""A connection of aiohttp's on which nothing may come that nobody asked for.
+"""An aiohttp connection that is closed when bytes arrive that belong to no request.
 
 Half-private names that are used here: `ResponseHandler` with its `_parser`; `_factory` of a connector.
 """
@@ -15,7 +15,7 @@ from aiohttp.connector import Connection
 
 
 class Line(ResponseHandler):
-    """aiohttp's own, which is closed as soon as anything comes that is no part of the answer.
+    """aiohttp's handler, which closes as soon as anything arrives that is not part of the answer.
 
     aiohttp gives a connection back the moment the parser has seen the end of a body, before it has looked at
     what follows, and takes whatever comes before the next request for the answer to that.
@@ -31,7 +31,7 @@ class Line(ResponseHandler):
         super().set_response_params(*args, **kwargs)
 
     async def is_ready(self, connection: Connection) -> bool:
-        """Whether a request can be sent, to whose end `connection` is ours: nothing came before it."""
+        """Whether a request can be sent: nothing came before it. `connection` is ours until its end."""
         if self._fresh:  # the loop has not looked yet whether the service speaks first
             self._fresh = False
             for _ in range(2):
@@ -50,7 +50,7 @@ class Line(ResponseHandler):
         return super().should_close or (not (self._asked or self._feeding) and self._has_begun())
 
     def data_received(self, data: bytes) -> None:
-        """Take the next bytes of the answer that is due; hang up where more than that has come."""
+        """Take the next bytes of the answer that is due; hang up when more than that arrives."""
         self._feeding = True
         super().data_received(data)
         self._feeding = False
@@ -66,5 +66,5 @@ class Line(ResponseHandler):
 
 
 def watch(connector: aiohttp.BaseConnector, loop: asyncio.AbstractEventLoop) -> None:
-    """Have all connections of `connector` be such."""
+    """Make all connections of `connector` such lines."""
     connector._factory = partial(Line, loop=loop)  # type: ignore[assignment]  # a partial is invariant

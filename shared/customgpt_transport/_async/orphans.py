@@ -1,4 +1,4 @@
-"""Sessions whose loop is closed, or another process's: aiohttp's own ways to close them need the loop."""
+"""Close sessions whose loop is closed or another process's: aiohttp can close them on their loop only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import aiohttp
 
 
 def close_orphan(session: aiohttp.ClientSession) -> None:
-    """Close a session whose loop was closed before it, with all its connections, at once and in silence.
+    """Close a session whose loop was closed before it, with all its connections, at once and silently.
 
     LlamaIndex and others run coroutines on a loop that they close without ending its generators.
     """
@@ -33,7 +33,7 @@ def disown(session: aiohttp.ClientSession) -> None:
 
 
 def _transports(connector: aiohttp.BaseConnector | None) -> list[Any]:
-    """There is no public way to the idle connections of a connector."""
+    """Return the transports of a connector's connections, for which there is no public way."""
     idle = [kept[0] for each in getattr(connector, "_conns", {}).values() for kept in each]
     busy = list(getattr(connector, "_acquired", ()))
     return [transport for protocol in idle + busy if (transport := protocol.transport) is not None]

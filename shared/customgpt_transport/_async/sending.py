@@ -1,4 +1,4 @@
-"""What is sent, and the clock that runs until an answer's headers are there."""
+"""One request as it is sent, and the clock that runs until the headers of the answer arrive."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PIECE = 64 * 1024  # of a long JSON body; what is shorter goes into the socket's
 
 
 class Sending:
-    """One request on its way: its body, and how long it may still take to get an answer's headers.
+    """One request on its way: its body, and how long the headers of the answer may still take.
 
     aiohttp has no clock while a body is written, and each byte of the headers winds the one after that. The
     clock here starts with `seconds`, which include connecting, and again with `first_byte` for each piece of
@@ -97,7 +97,7 @@ class Sending:
                 self._timer.cancel()
 
     def _hang_up(self) -> None:
-        """aiohttp alone would wait until all that is buffered has been taken."""
+        """Abort the connection: aiohttp alone would wait until its buffer has been sent."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -153,10 +153,10 @@ class Sending:
 
 
 class Request(aiohttp.ClientRequest):
-    """aiohttp's own, which also tells over which connection it leaves."""
+    """aiohttp's request, which also notes the connection that it is sent over."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        """Send it, and give the response before its headers are there."""
+        """Send the request, and return the response before its headers have arrived."""
         sending = _current.get(None)
         if sending is not None:
             sending.transport = conn.transport

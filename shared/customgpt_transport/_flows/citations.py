@@ -19,7 +19,7 @@ ENTRIES, SECONDS, AT_ONCE = 1_000, 3_600.0, 8
 
 
 class CitationCache:
-    """Newest used last. Stubs are not kept: what failed is asked for again.
+    """Newest used last. Stubs are not kept, so that what failed is asked for again.
 
     Without a lock, which a fork could copy in use: each step is atomic, and losing a race costs one look-up.
     """
@@ -75,7 +75,7 @@ class Lookup:
 
     @property
     def patience(self) -> float:
-        """Seconds to wait for the look-ups: a little more than they are told to take."""
+        """Seconds to wait for the look-ups: slightly more than their own deadline."""
         return max(0.0, self._deadline - self._options.clock()) + 0.1
 
     def one(self, citation_id: int) -> Flow[None]:

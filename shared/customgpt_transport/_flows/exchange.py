@@ -1,4 +1,4 @@
-"""One request until it is answered, or until the retry policy gives up."""
+"""One request, sent until it is answered or the retry policy gives up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prompt that is asked once, whoever asks it how often: what earlier calls left, found by its key.
+"""A prompt that is sent once, however often it is asked: its key finds what earlier calls left.
 
 The conversation's name is all that a later call, in another process or on another machine, can find. To make
 it is the mark that a prompt is about to be sent: whoever finds the mark without an answer does not send.
@@ -59,7 +59,7 @@ class Once:
 
     @property
     def flight(self) -> Key:
-        """What calls of this process share a flight by."""
+        """The key under which calls of this process share a flight."""
         return _environment.origin(self.prompt.options.base_url or ""), self.prompt.project_id, self.key
 
 
@@ -106,7 +106,7 @@ def ask_once(once: Once, *, blocking: bool) -> Flow[Message]:
 
 
 def _lead(once: Once, flight: Flight, *, blocking: bool) -> Flow[Message]:
-    """Ask for all who share the flight."""
+    """Ask on behalf of all who share the flight."""
     outcome: Message | Exception | None = None
     try:
         found = yield from _seek(once)

@@ -1,4 +1,4 @@
-"""A list that the API gives page by page.
+"""A list that the API returns page by page.
 
 Pages are counted by offset: rows that are deleted while a list is walked make it skip as many others, so
 collect first (`list(...)`), then delete.
@@ -17,9 +17,9 @@ from customgpt_transport.options import ClientOptions
 
 
 class Pages(Generic[T]):
-    """Where a walk over a list stands: `next()` is the flow that gives the next rows, while there are `more`.
+    """The state of a walk over a list: while there are `more`, `next()` is the flow to the next rows.
 
-    The first request is made at once, so that bad input is found where the list is asked for.
+    The first request is built at once, so that bad input raises where the list is asked for.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Pages(Generic[T]):
         if self._request is None:
             return ()
         found: Paginated[T] = yield from fetch(self._request, self._options, self._parse)
-        # A service that ignores `page` would have us walk in circles: only ever go forward.
+        # A service that ignores `page` would make us walk in circles: only ever go forward.
         goes_on = found.next_page is not None and found.next_page > self._number
         self._number += 1
         self._request = self._page(self._number) if goes_on else None

@@ -1,4 +1,4 @@
-"""A prompt from session to answer: open a conversation, ask, and get back what a broken connection lost."""
+"""A prompt from conversation to answer: open one, ask, and recover what a broken connection lost."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SKEW = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt, checked and ready to be sent. `own_id` tells that `external_id` is ours, and so unique."""
+    """One prompt, checked and ready to be sent. `own_id`: `external_id` is ours, and so unique."""
 
     text: str
     project_id: int
@@ -221,7 +221,7 @@ def recover(
 
 
 def counts(row: Message, prompt: Prompt, seen: int) -> bool:
-    """Whether a stored message is the answer to this prompt, and not to an earlier one that looks like it.
+    """Whether a stored message is the answer to this prompt, not to an earlier one that looks like it.
 
     Its id is greater than every one seen in the session, it has an answer, and it carries our external id. A
     caller's id need not be unique, and a service that echoes none proves nothing: then the text must agree,
@@ -241,7 +241,7 @@ def counts(row: Message, prompt: Prompt, seen: int) -> bool:
 
 
 def is_recoverable(error: CustomGPTError) -> bool:
-    """Whether the prompt left, so that the service may have answered it although we did not hear it all."""
+    """Whether the prompt was sent, so that the service may have answered it although the answer was lost."""
     match error:
         case ConnectionLost() | StreamInterrupted():
             return True
@@ -255,7 +255,7 @@ def is_recoverable(error: CustomGPTError) -> bool:
 
 
 def _pauses(patience: float) -> Iterator[tuple[float, float]]:
-    """Return each pause with the seconds left after it; the last is cut to what the patience allows."""
+    """Yield each pause and the seconds left after it; the last is cut to what the patience allows."""
     left = patience
     for pause in POLLS:
         if left <= 0:
@@ -290,7 +290,7 @@ def _parse(response: Response, prompt: Prompt, session_id: str) -> Message:
 
 
 def _locate(error: CustomGPTError, prompt: Prompt, session_id: str) -> CustomGPTError:
-    """Write on an error where the answer may be found later."""
+    """Note on an error where the answer may be found later."""
     if hasattr(error, "session_id"):
         error.session_id = session_id
         error.external_id = prompt.external_id  # type: ignore[attr-defined]  # the two come together

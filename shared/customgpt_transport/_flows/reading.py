@@ -1,4 +1,4 @@
-"""A stream of an answer, in both colours: what it knows and decides. The shells read it chunk by chunk."""
+"""The state and decisions of a streamed answer, for both clients, which read it chunk by chunk."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class BodyReader(Protocol):
 
 
 class Reading:
-    """The state of one stream: what was asked, what came, and since when no event did."""
+    """The state of one stream: the prompt, what has arrived, and when the last event did."""
 
     def __init__(self, prompt: Prompt, session_id: str | None, *, blocking: bool) -> None:
         self._prompt = prompt
@@ -76,7 +76,7 @@ class Reading:
 
     @property
     def session_id(self) -> str:
-        """The conversation; known once entered (or when it was given)."""
+        """The conversation's id, once the stream is entered (or from the start, if it was given)."""
         if self._session_id is None:
             raise ConfigurationError(
                 "The session_id of a new conversation is known once the stream is entered."
@@ -85,7 +85,7 @@ class Reading:
 
     @property
     def external_id(self) -> str:
-        """The id that finds the message later, with `find_message` of the client."""
+        """The id to find the message by later, with the client's `find_message`."""
         return self._prompt.external_id
 
     @property
@@ -106,7 +106,7 @@ class Reading:
         return self._answer.message
 
     def _once(self) -> None:
-        """Refuse to be entered again."""
+        """Raise `ConfigurationError` if the stream was entered before."""
         if self._answer is not None or self._closed:
             raise ConfigurationError("A stream is entered once. Call client.stream(...) again to ask again.")
 
@@ -180,7 +180,7 @@ class Reading:
             self._end_turn()
 
     def _leave(self) -> BodyReader | None:
-        """Read no more. After the finish return the body to drain, otherwise hang up."""
+        """Stop reading. After the finish return the body to drain, otherwise hang up."""
         self._closed = True
         self._ready.clear()
         reader, self._reader = self._reader, None
@@ -196,7 +196,7 @@ class Reading:
             turn.end(None if finished is None else finished.prompt_id)
 
     def _opened(self) -> Answer:
-        """Return the answer that is being read; refuse to read what is not open."""
+        """Return the answer that is being read. Raise `ConfigurationError` if the stream is not open."""
         answer = self._answer
         if answer is None or (self._closed and answer.finished is None):
             raise ConfigurationError(
@@ -205,7 +205,7 @@ class Reading:
         return answer
 
     def _feed(self, answer: Answer, chunk: bytes) -> None:
-        """Take the next bytes; look at the clock of events, which bytes alone do not reset."""
+        """Take the next bytes, and check the clock of events, which bytes alone do not reset."""
         reader = self._reader
         self._ready.extend(answer.feed(chunk) if chunk else answer.end())
         now = self._taken_at = self._clock()
@@ -224,7 +224,7 @@ class Reading:
             self._end_turn()
 
     def _resume(self) -> None:
-        """Begin the next read: the time that the caller took is not the service's silence."""
+        """Begin the next read. Time that the caller took does not count as silence of the service."""
         self._event_at += self._clock() - self._taken_at
 
     def _arm(self, reader: BodyReader, event_left: float) -> None:
@@ -236,7 +236,7 @@ class Reading:
             reader.arm("idle", idle)
 
     def _broken(self, error: CustomGPTError) -> CustomGPTError:
-        """Return the error for a stream that a transport failure cut."""
+        """Return the error for a stream that a transport failure cut short."""
         if isinstance(error, RequestTimeout) and error.clock == "events":  # the last read had the rest of it
             error = silent("events", self._options.event_timeout)
         if not isinstance(error, TransportError) or self._answer is None:

@@ -68,7 +68,7 @@ class Client(Api[Blocking]):
         self.close()
 
     def close(self) -> None:
-        """Close the idle connections. The client can go on being used: it then opens new ones."""
+        """Close the idle connections. The client stays usable: it then opens new ones."""
         self._connections.close()
 
     def ask(
@@ -104,7 +104,7 @@ class Client(Api[Blocking]):
         files: Sequence[FileInput] = (),
         options: ClientOptions | None = None,
     ) -> Message:
-        """Return the answer to this prompt under this key, sent at most once, whoever calls it how often.
+        """Return the answer to this prompt under this key, sent at most once however often this is called.
 
         For what may run again: a task that its queue retries, a batch that an engine repeats, a process that
         was killed, here or on another machine. The first call sends the prompt; later ones find its answer

@@ -28,9 +28,9 @@ POOLED = 1_000  # idle connections that are kept; as many as there are threads m
 
 
 class Line(io.RawIOBase):
-    """A connection's incoming bytes, with a clock that bytes do not wind.
+    """A connection's incoming bytes, under a clock that bytes do not reset.
 
-    A socket's own timeout begins again with each byte, so that a server which dribbles inside a header or the
+    A socket's own timeout begins again with each byte, so a server that trickles bytes inside a header or the
     frame of a chunk is never late. Here all that one read needs shares the seconds: the headers of an answer,
     then each piece of its body (`begin`).
     """
@@ -53,7 +53,7 @@ class Line(io.RawIOBase):
         self._sock.settimeout(seconds)
 
     def begin(self) -> None:
-        """The next read begins."""
+        """Begin the next read."""
         self._ends_at = None
         if self._shortened:
             self._shortened = False
@@ -75,7 +75,7 @@ class Line(io.RawIOBase):
         return self._sock.recv_into(buffer)
 
     def readable(self) -> bool:
-        """Say that bytes come out of this."""
+        """Return True: bytes can be read from this."""
         return True
 
     def fileno(self) -> int:
@@ -83,7 +83,7 @@ class Line(io.RawIOBase):
         return self._opened.fileno()
 
     def close(self) -> None:
-        """Let go of the socket, which is closed when nobody else holds it."""
+        """Release the socket, which closes when nothing else holds it."""
         super().close()
         self._opened.close()
 

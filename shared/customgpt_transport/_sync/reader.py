@@ -1,4 +1,4 @@
-"""The body of one response, piece by piece, with its clocks."""
+"""The body of one response, read piece by piece under its clocks."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class Reader:
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """Return the bytes as they come. Each kind of body has one way that neither waits nor loses any."""
+    """Iterate over the bytes as they come. Each kind of body has one way that neither waits nor loses any."""
     raw = response.raw
     if not isinstance(raw, urllib3.HTTPResponse):  # a cassette
         return iter(response.iter_content(8192))
@@ -172,7 +172,7 @@ def _pieces(response: requests.Response) -> Iterator[bytes]:
 
 
 def _chunks(raw: urllib3.HTTPResponse, body: http.client.HTTPResponse) -> Iterator[bytes]:
-    """Return what is there of each chunk.
+    """Iterate over what has arrived of each chunk.
 
     urllib3's `stream` waits until the chunk that was announced is whole, and its `read1` costs twice as much.
     """

@@ -16,7 +16,7 @@ from customgpt_transport.models import MessageEvent
 class MessageStream(Reading):
     """A prompt's answer, read as it comes: enter it (this sends the prompt), then iterate.
 
-    Gives `AnswerDelta` (never an empty one) and at last one `AnswerFinished`, after which `message` is whole.
+    Yields `AnswerDelta` (never empty) and finally one `AnswerFinished`, after which `message` is whole.
     Leaving early hangs up at once. An answer that breaks off is looked for where the options allow, and
     otherwise raises `StreamInterrupted`; the other errors are those of `Client.ask`.
     """
