@@ -192,7 +192,7 @@ class TestMoreThanWasExpected:
 
 
 class TestSlowness:
-    def test_byte_by_byte(self, raw: Raw):
+    def test_an_answer_may_come_byte_by_byte(self, raw: Raw):
         expected = body(raw, False)
         raw.emulator.faults.dribble(times=2)
         answer = raw.send(PROMPT, stream=True)
@@ -221,7 +221,7 @@ class TestSlowness:
         assert b"keep-alive" not in rest
         assert b"event: finish" in rest
 
-    def test_a_trickle_after_the_finish(self, raw: Raw):
+    def test_comments_after_the_finish_leave_the_answer_complete(self, raw: Raw):
         raw.emulator.faults.trickle_after_finish(every=0.001)
         with raw.send(PROMPT, params={"stream": 1}, stream=True) as answer:
             got = b""

@@ -13,7 +13,7 @@ from customgpt_emulator.wire.settings import DEFAULTS
 from tests.emulator.conftest import Raw, speak
 
 DEMO = Path(customgpt_demo.__file__).with_name("documents")
-TESTS = Path(__file__).parents[1] / "documents"
+TESTS = Path(__file__).parents[2] / "documents"
 
 UNRELATED = """
 What is the meaning of life?

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from customgpt_emulator import Emulator, Switches, read_facts
 from customgpt_emulator.cli.command import command
-from tests.emulator.test_cli import running
+from tests.emulator.cli.test_command import running
 
 SEEN = {"unknown_session": "create", "stats_keys": 7, "keep_alive_seconds": 15.0, "strict_name": None}
 

@@ -12,7 +12,7 @@ import requests
 
 from customgpt_emulator import Emulator
 from tests.emulator.conftest import Raw
-from tests.emulator.test_spine import events
+from tests.emulator.routes.test_shapes_and_refusals import events
 
 
 def data(answer: requests.Response, status: int = 200) -> Any:
