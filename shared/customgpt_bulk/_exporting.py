@@ -120,7 +120,7 @@ def _moment(seconds: float | None) -> str | None:
 
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
-    """Give a path beside the target, which takes its place at the end and is gone after a failure."""
+    """Yield a path beside the target, which takes its place at the end and is gone after a failure."""
     part = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         yield part

@@ -101,7 +101,7 @@ def export_(
 @common_options
 @pass_given
 def rename(given: Given, session_id: str, name: str) -> None:
-    """Give a conversation another NAME."""
+    """Rename a conversation."""
     with agent_client(given) as client:
         renamed = client.conversations.rename(session_id, name)
         print_json(renamed) if given.as_json else say(

@@ -33,7 +33,7 @@ class Server:
 
 @contextmanager
 def server(documents: Path | None) -> Iterator[Server]:
-    """Give the real service when a key is set and no documents are named, else an emulator on a free port.
+    """Yield the real service when a key is set and no documents are named, else an emulator on a free port.
 
     Raises `ConfigurationError` when a key is set and the agent's number is not.
     """
@@ -72,7 +72,7 @@ def stream_with_langchain(question: str, at: Server, console: Console) -> None:
 
 
 def sources_with_llama_index(question: str, at: Server) -> Table:
-    """Give the source nodes of a LlamaIndex query engine as a table."""
+    """Return the source nodes of a LlamaIndex query engine as a table."""
     engine = CustomGPTQueryEngine(project_id=at.project_id, api_key=at.api_key, base_url=at.base_url)
     response = engine.query(question)
     table = Table("citation", "title", "address", title=f"{len(response.source_nodes)} source nodes")

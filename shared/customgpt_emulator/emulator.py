@@ -60,8 +60,8 @@ class Emulator:
     `time_to_first_token` (seconds), `tokens_per_second`, `jitter` (from 0 to 1): the speed of answers, which
     `pacing` can change later.
     `switches`: choices where the behaviour of the service is not known.
-    `facts`: a file written by `customgpt calibrate --save`, which sets the switches as that service was seen
-    to behave (`ValueError` together with `switches`, and for a file without facts).
+    `facts`: a JSON file, `{"facts": {switch: value}}`, which sets the switches as a service was seen to
+    behave (`ValueError` together with `switches`, and for a file without facts).
     `progress`: called with (done, total) while indexing.
 
     `start` raises `FileNotFoundError` or `NotADirectoryError` for a missing folder and `OSError` for a port

@@ -32,8 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     parser.addini(
         FACTS,
-        "File written by `customgpt calibrate --save`, relative to the ini file: the fixture "
-        "customgpt_emulator then behaves as that service was seen to behave.",
+        'JSON file, {"facts": {switch: value}}, relative to the ini file: the fixture '
+        "customgpt_emulator then behaves as a service was seen to behave.",
         default="",
     )
 

@@ -77,7 +77,7 @@ LONG_NAMES = {
     "--facts",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Behave as a real service was seen to: a file written by `customgpt calibrate --save`. "
+    help='Behave as a real service was seen to: a JSON file, {"facts": {SWITCH: VALUE}}. '
     "--switch overrides it.",
 )
 @click.option(

@@ -1,4 +1,4 @@
-"""Files of facts: how a real service was seen to behave. `customgpt calibrate --save` writes them."""
+"""Files of facts, which say how a real service was seen to behave: `{"facts": {switch: value or null}}`."""
 
 from __future__ import annotations
 
@@ -27,9 +27,7 @@ def read_facts(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(f"{path} is no file of facts: it is not JSON ({error}).") from error
     facts = found.get("facts") if isinstance(found, dict) else None
     if not isinstance(facts, dict):
-        raise ValueError(
-            f'{path} is no file of facts: it has no "facts". `customgpt calibrate --save FILE` writes one.'
-        )
+        raise ValueError(f'{path} is no file of facts: it must be {{"facts": {{switch: value}}}}.')
     known = {field.name for field in fields(Switches)}
     unknown = sorted(set(facts) - known)
     if unknown:
