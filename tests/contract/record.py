@@ -72,7 +72,7 @@ def replay(library: str, project_id: int) -> Flow:
 
 @contextmanager
 def whoever_answers() -> Iterator[ClientOptions]:
-    """Give the options for the real agent when a key is set, else for an emulator with fixed ids."""
+    """Return the options for the real agent when a key is set, else for an emulator with fixed ids."""
     if os.environ.get("CUSTOMGPT_API_KEY"):
         yield ClientOptions().resolve()
         return

@@ -36,7 +36,7 @@ class Transcript:
     headers: str = "messages.send.200.repeated-prompt.headers.json"
 
     def interaction(self) -> dict[str, Any]:
-        """Give the exchange as vcrpy writes it."""
+        """Return the exchange as vcrpy writes it."""
         published = json.loads((SAMPLES / self.headers).read_text())
         # The body stands here whole and not compressed, so the framing headers of the capture are left out.
         framing = {"transfer-encoding", "connection", "content-encoding", "server", "date"}
@@ -56,12 +56,12 @@ class Transcript:
 
 
 def sample(name: str) -> str:
-    """Give a published body as it is."""
+    """Return a published body as it is."""
     return (SAMPLES / name).read_text()
 
 
 def stream(name: str) -> str:
-    """Give a published stream; where only the data was published, as the data-only stream that it shows."""
+    """Return a published stream; where only the data was published, as the data-only stream that it shows."""
     text = sample(name)
     if name.endswith(".sse"):
         return text
