@@ -10,14 +10,13 @@ import hashlib
 import math
 import os
 import threading
-from collections import deque
+import weakref
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from functools import partial
 
 from customgpt_transport._environment import origin
 from customgpt_transport._guard import Guard
-from customgpt_transport._sessions import Owner
+from customgpt_transport._sessions import Owner, grant
 from customgpt_transport._wire.http import Response
 from customgpt_transport._wire.problems import api_error
 from customgpt_transport.errors import ConfigurationError, RateLimited
@@ -33,9 +32,9 @@ UNNAMED_PAUSE = 1.0
 """Seconds to keep the gate shut after a 429 that names no time."""
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Slot:
-    """The right of one prompt to be in flight; `granted` is done once it may be sent."""
+    """The right of one prompt to be in flight; `granted` is done once it may be sent. Held as a turn is."""
 
     owner: Owner
     most: int | None
@@ -53,8 +52,8 @@ class Gate:
         self._lowest = 0
         self._limit: int | None = None
         self._allowance: int | None = None  # what the next window admits, once a limit was seen to be real
-        self._flying: list[Slot] = []
-        self._waiting: deque[Slot] = deque()
+        self._flying: list[weakref.ref[Slot]] = []
+        self._waiting: list[weakref.ref[Slot]] = []
 
     def opening(self, now: float, after: float = 0.0) -> float | None:
         """Return the time to wait for before sending; None to send now.
@@ -111,17 +110,20 @@ class Gate:
     def take(self, most: int | None, *, blocking: bool = False) -> Slot:
         """Ask for a slot: the right to have a prompt in flight, beside at most `most` - 1 others."""
         slot = Slot(Owner(), most)
+        ref = weakref.ref(slot, self._abandoned)
         with self._guard, self._guard.lock:
+            self._forget()
             if most is None or (len(self._flying) < most and not self._waiting):
-                self._flying.append(slot)
+                self._flying.append(ref)
                 slot.granted.set_result(None)
                 return slot
-            if all(slot.owner.would_block(held.owner, blocking=blocking) for held in self._flying):
+            holders = [held for each in self._flying if (held := each()) is not None]
+            if all(slot.owner.would_block(held.owner, blocking=blocking) for held in holders):
                 raise ConfigurationError(
                     f"max_concurrent_prompts={most} is used up by streams that this thread or task has open: "
                     "close one first."
                 )
-            self._waiting.append(slot)
+            self._waiting.append(ref)
         return slot
 
     def release(self, slot: Slot) -> None:
@@ -129,23 +131,26 @@ class Gate:
         with self._guard:
             self._release(slot)
 
-    def _release(self, slot: Slot) -> None:
+    def _release(self, slot: Slot | None = None) -> None:
         granted: list[Slot] = []
         with self._guard.lock:
-            if slot in self._waiting:
-                self._waiting.remove(slot)
-            elif slot in self._flying:
-                self._flying.remove(slot)
-            while self._waiting and len(self._flying) < (self._waiting[0].most or 0):
-                granted.append(self._waiting.popleft())
-                self._flying.append(granted[-1])
+            self._forget(slot)
+            while self._waiting and (
+                (first := self._waiting[0]()) is None or len(self._flying) < (first.most or 0)
+            ):
+                ref = self._waiting.pop(0)
+                if first is not None:
+                    granted.append(first)
+                    self._flying.append(ref)
         for one in granted:
-            if one.granted.set_running_or_notify_cancel():
-                one.granted.set_result(None)
+            grant(one.granted)
 
-    def abandon(self, slot: Slot) -> None:
-        """Release a slot from the garbage collector."""
-        self._guard.soon(partial(self._release, slot))
+    def _forget(self, slot: Slot | None = None) -> None:
+        self._flying = [ref for ref in self._flying if ref() not in (None, slot)]
+        self._waiting = [ref for ref in self._waiting if ref() not in (None, slot)]
+
+    def _abandoned(self, _: object) -> None:
+        self._guard.soon(self._release)
 
 
 class Pacing:

@@ -11,8 +11,9 @@ import asyncio
 import os
 import threading
 import weakref
-from collections import OrderedDict, deque
-from concurrent.futures import Future
+from collections import OrderedDict
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
@@ -61,9 +62,13 @@ class Owner:
         return other._task is not None and self._task() is other._task()
 
 
-@dataclass(eq=False, slots=True)
+@dataclass(eq=False)
 class Ticket:
-    """A prompt's ticket in the line of its conversation. `granted` is done once it is the first."""
+    """A prompt's ticket in the line of its conversation. `granted` is done once it is the first.
+
+    The registry holds it weakly: it ends with the call or the stream that asked for it, however that ends.
+    Ctrl-C can land between any two steps, also between getting a turn and being ready to give it back.
+    """
 
     key: Key
     owner: Owner
@@ -79,7 +84,7 @@ class Sessions:
     def clear(self) -> None:
         """Forget everything; for tests, and in a forked child: another thread may have held the lock."""
         self._guard = Guard()
-        self._turns: dict[Key, deque[Ticket]] = {}  # the first of each has the turn
+        self._turns: dict[Key, list[weakref.ref[Ticket]]] = {}  # the first of each has the turn
         self._seen: OrderedDict[Key, int] = OrderedDict()
 
     def join(self, key: Key, *, blocking: bool) -> Ticket:
@@ -89,40 +94,36 @@ class Sessions:
         """
         ticket = Ticket(key, Owner())
         with self._guard, self._guard.lock:
-            line = self._turns.setdefault(key, deque())
-            if line and ticket.owner.would_block(line[0].owner, blocking=blocking):
+            line = [ref for ref in self._turns.get(key, ()) if ref() is not None]
+            first = line[0]() if line else None
+            if first is not None and ticket.owner.would_block(first.owner, blocking=blocking):
                 raise ConfigurationError(
                     "Close the open stream first: this conversation still answers an earlier prompt, and the "
                     "same thread or task cannot both read that answer and wait for it. Read it to the end, "
                     "leave its with block, or use another session_id."
                 )
-            line.append(ticket)
-            if line[0] is ticket:
+            self._turns[key] = [*line, weakref.ref(ticket, partial(self._abandoned, key))]
+            if not line:
                 ticket.granted.set_result(None)
         return ticket
 
     def leave(self, ticket: Ticket) -> None:
         """End a turn, or stop waiting for one, and let the next have it. Harmless when repeated."""
         with self._guard:
-            self._leave(ticket)
+            self._leave(ticket.key, ticket)
 
-    def _leave(self, ticket: Ticket) -> None:
+    def _leave(self, key: Key, ticket: Ticket | None = None) -> None:
         with self._guard.lock:
-            line = self._turns.get(ticket.key)
-            if line is None or ticket not in line:
-                return
-            held = line[0] is ticket
-            line.remove(ticket)
+            line = [ref for ref in self._turns.get(key, ()) if ref() not in (None, ticket)]
+            self._turns[key] = line
+            first = line[0]() if line else None
             if not line:
-                del self._turns[ticket.key]
-            following = line[0] if line and held else None
-        if following is not None and not following.granted.done():
-            # Outside the lock: a result runs callbacks. A waiter that gave up meanwhile leaves by itself.
-            _grant(following.granted)
+                del self._turns[key]
+        if first is not None:
+            grant(first.granted)
 
-    def abandon(self, ticket: Ticket) -> None:
-        """As `leave`, from the garbage collector."""
-        self._guard.soon(partial(self._leave, ticket))
+    def _abandoned(self, key: Key, _: object) -> None:
+        self._guard.soon(partial(self._leave, key))
 
     def seen(self, key: Key) -> int:
         """Return the greatest prompt id known in the conversation, 0 when none is."""
@@ -139,9 +140,10 @@ class Sessions:
                 self._seen.popitem(last=False)
 
 
-def _grant(future: Future[None]) -> None:
-    if future.set_running_or_notify_cancel():
-        future.set_result(None)
+def grant(right: Future[None]) -> None:
+    """Wake who waits for `right`, outside any lock, since that runs callbacks. Harmless when repeated."""
+    with suppress(InvalidStateError):  # granted already, or who waited for it gave up and leaves by itself
+        right.set_result(None)
 
 
 sessions = Sessions()

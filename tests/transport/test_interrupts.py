@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from itertools import count
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -77,7 +81,19 @@ def test_what_an_interrupt_kept_from_being_given_back_is_given_back_later():
     registry = Sessions()
     place = registry.join(("https://x", "s"), blocking=True)
     with registry._guard.lock:
-        registry.abandon(place)  # as the garbage collector does, on the thread that holds the lock
+        del place  # on the thread that holds the lock
     with pytest.raises(KeyboardInterrupt), registry._guard:
         raise KeyboardInterrupt
     assert not registry._turns
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that sends signals")
+@pytest.mark.parametrize("seed", [1, 2], ids=["one slot", "no bound"])
+def test_signals_at_any_moment_of_a_prompt_leave_no_conversation_stuck_and_nothing_locked(seed):
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.transport.interrupted", "250", str(seed)],
+        capture_output=True, text=True, timeout=90, cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+    assert 0 == ran.returncode, ran.stderr[-2000:]
+    found = json.loads(ran.stdout)
+    assert (250, [], 0) == (found["hit"], found["stuck"], found["places"])

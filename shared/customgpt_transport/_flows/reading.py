@@ -71,8 +71,6 @@ class Reading:
         with contextlib.suppress(Exception):  # collected half made, or as the interpreter ends
             if self._reader is not None:
                 self._reader.hang_up_from_anywhere()
-            if self._turn is not None:
-                self._turn.abandon()
 
     @property
     def session_id(self) -> str:

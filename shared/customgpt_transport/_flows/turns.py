@@ -26,11 +26,6 @@ class Turn:
         self.gate.release(self.slot)
         sessions.leave(self.ticket)
 
-    def abandon(self) -> None:
-        """As `end`, from the garbage collector, which must not wait for a lock."""
-        self.gate.abandon(self.slot)
-        sessions.abandon(self.ticket)
-
 
 def take_turn(options: ClientOptions, session_id: str, *, blocking: bool) -> Flow[Turn]:
     """Wait until no other prompt of this process runs in the conversation, and a slot is free.

@@ -1,18 +1,14 @@
 """The session of requests as we use it.
 
 Its connections tell what was sent, keep to their clocks, and are used again only with nothing left on them.
-
-Half-private names that are overridden here: of `http.client.HTTPResponse`, `_read_status`, `_close_conn` and
-`_read_and_discard_trailer`; of urllib3's pools, `_make_request`, `_put_conn` and `_get_timeout`.
+Half-private names of urllib3's pools that are used here: `_make_request`, `_put_conn`, `_get_timeout`.
 """
 
 from __future__ import annotations
 
-import http.client
-import io
+import queue
 import socket
-import ssl
-import time
+from collections import deque
 from collections.abc import Callable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -22,102 +18,10 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
+from customgpt_transport._sync.line import Incoming, is_silent
 from customgpt_transport._sync.naming import note_unsent
 
 POOLED = 1_000  # idle connections that are kept; as many as there are threads may be open at once
-
-
-class Line(io.RawIOBase):
-    """A connection's incoming bytes, under a clock that bytes do not reset.
-
-    A socket's own timeout begins again with each byte, so a server that trickles bytes inside a header or the
-    frame of a chunk is never late. Here all that one read needs shares the seconds: the headers of an answer,
-    then each piece of its body (`begin`).
-    """
-
-    def __init__(self, opened: io.RawIOBase, sock: socket.socket) -> None:
-        self._opened = opened  # holds the socket open until it is closed itself
-        self._sock = sock
-        self._seconds = sock.gettimeout()
-        self._ends_at: float | None = None
-        self._shortened = False
-        self._stopped = False
-
-    def stop(self) -> None:
-        """Receive no more, so that what is buffered can be looked at without waiting."""
-        self._stopped = True
-
-    def arm(self, seconds: float) -> None:
-        """Let each following read take at most `seconds`."""
-        self._seconds, self._shortened, self._ends_at = seconds, False, None
-        self._sock.settimeout(seconds)
-
-    def begin(self) -> None:
-        """Begin the next read."""
-        self._ends_at = None
-        if self._shortened:
-            self._shortened = False
-            self._sock.settimeout(self._seconds)
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Receive once. Raises `TimeoutError` when the read that this belongs to has had its time."""
-        if self._stopped:
-            return None
-        if self._seconds is not None:
-            now = time.monotonic()
-            if self._ends_at is None:
-                self._ends_at = now + self._seconds
-            else:
-                if now >= self._ends_at:
-                    raise TimeoutError("timed out")
-                self._shortened = True
-                self._sock.settimeout(self._ends_at - now)
-        return self._sock.recv_into(buffer)
-
-    def readable(self) -> bool:
-        """Return True: bytes can be read from this."""
-        return True
-
-    def fileno(self) -> int:
-        """Return the socket's own number."""
-        return self._opened.fileno()
-
-    def close(self) -> None:
-        """Release the socket, which closes when nothing else holds it."""
-        super().close()
-        self._opened.close()
-
-
-class _Incoming(http.client.HTTPResponse):
-    """An answer that is read from a `Line`. `clean` once it was read to its end, with nothing behind it."""
-
-    clean = False
-    _trailed = False
-
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        opened: Any = self.fp
-        self._line = Line(opened.detach(), sock)
-        self.fp = io.BufferedReader(self._line)
-
-    def _read_status(self) -> tuple[str, int, str]:
-        """Read on past every interim answer: the library takes all but 100 for the final one."""
-        while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]  # Typeshed does not know it
-            if not 100 <= status < 200 or status == 101:  # after which another protocol is spoken
-                return version, status, reason
-            http.client.parse_headers(self.fp)
-
-    def _read_and_discard_trailer(self) -> None:
-        super()._read_and_discard_trailer()  # type: ignore[misc]  # as above
-        self._trailed = True
-
-    def _close_conn(self) -> None:
-        fp: Any = self.fp
-        if self._trailed or self.length == 0:
-            self._line.stop()
-            self.clean = not fp.peek(1)
-        super()._close_conn()  # type: ignore[misc]  # as above
 
 
 class _Outgoing:
@@ -130,17 +34,17 @@ class _Outgoing:
 
     patience: float | None = None
     sock: socket.socket | None
-    _incoming: _Incoming | None = None
+    _incoming: Incoming | None = None
 
-    def response_class(self, *args: Any, **kwargs: Any) -> _Incoming:
+    def response_class(self, *args: Any, **kwargs: Any) -> Incoming:
         """Make the answer that `http.client` is to read."""
-        self._incoming = _Incoming(*args, **kwargs)
+        self._incoming = Incoming(*args, **kwargs)
         return self._incoming
 
     @property
     def is_connected(self) -> bool:
         """Whether another request can be sent: the last answer is over, and nothing has come since."""
-        return self.sock is not None and (not self._incoming or self._incoming.clean) and _silent(self.sock)
+        return self.sock is not None and (not self._incoming or self._incoming.clean) and is_silent(self.sock)
 
     def connect(self) -> None:
         """Connect."""
@@ -155,7 +59,7 @@ class _Outgoing:
         """Begin to send. Raises when an answer is there before anything was asked."""
         if self.sock is None:
             self.connect()
-        if self.sock is not None and not _silent(self.sock):
+        if self.sock is not None and not is_silent(self.sock):
             self.close()  # type: ignore[attr-defined]  # of the connection that this is mixed into
             note_unsent(early := ConnectionError("something came before anything was asked"))
             raise early
@@ -167,20 +71,6 @@ class _Outgoing:
             self.sock.settimeout(self.patience)
 
 
-def _silent(sock: socket.socket) -> bool:
-    """Whether nothing waits to be read, not even the end; a socket of TLS may have bytes of its own."""
-    seconds = sock.gettimeout()
-    try:
-        sock.settimeout(0)
-        sock.recv(1)
-    except (BlockingIOError, ssl.SSLWantReadError):
-        sock.settimeout(seconds)
-        return True
-    except OSError:
-        pass
-    return False
-
-
 class _Connection(_Outgoing, HTTPConnection):  # type: ignore[misc]  # a method for an attribute
     pass
 
@@ -189,9 +79,37 @@ class _TLSConnection(_Outgoing, HTTPSConnection):  # type: ignore[misc]  # as ab
     pass
 
 
+class _Idle:
+    """The idle connections of a pool, the newest first.
+
+    The standard library's queue has locks that Ctrl-C can leave locked for ever; a deque needs none.
+    """
+
+    def __init__(self, maxsize: int) -> None:
+        self._most = maxsize
+        self._kept: deque[Any] = deque()
+
+    def get(self, *_: Any, **__: Any) -> Any:
+        try:
+            return self._kept.pop()
+        except IndexError:
+            raise queue.Empty from None
+
+    def put(self, connection: Any, *_: Any, **__: Any) -> None:
+        if connection is None:  # urllib3's sign for one that is yet to be made
+            return
+        if len(self._kept) >= self._most:
+            raise queue.Full
+        self._kept.append(connection)
+
+    def qsize(self) -> int:
+        return len(self._kept)
+
+
 class _Patient:
     """What our pools add to urllib3's: our connections, unless a cassette has put its own in their place."""
 
+    QueueCls: Any = _Idle
     _get_timeout: Callable[[Any], Any]
 
     @property

@@ -15,8 +15,8 @@ import urllib3
 
 from customgpt_transport import _naming
 from customgpt_transport._secrets import redact_bytes, redact_headers
+from customgpt_transport._sync.line import Line
 from customgpt_transport._sync.naming import LIBRARY_ERRORS, named
-from customgpt_transport._sync.pool import Line
 from customgpt_transport._wire.http import Response, Sink
 from customgpt_transport.errors import CustomGPTError
 from customgpt_transport.options import ClientOptions
