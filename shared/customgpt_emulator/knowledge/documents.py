@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -15,6 +16,8 @@ __all__ = ["SUFFIXES", "Document", "Unreadable", "read_document"]
 
 LONG_TITLE = 255  # characters, as the API has it for titles that are given to a page
 LONG_DESCRIPTION = 500  # likewise
+UNPACKED_TEXT = 8 * 2**20  # bytes of a Word file's XML, some thousand pages
+UNPACKED = 200 * 2**20  # bytes of a Word file, its pictures included
 EXCERPT = 200  # characters of a first paragraph that stands in for a description
 LONG_ADDRESS = 2000  # characters, as the API has it; a longer one is none
 
@@ -121,6 +124,7 @@ def _docx(name: str, data: bytes) -> Document:
         from docx.table import Table
     except ImportError:
         raise Unreadable('.docx needs the extra: pip install "customgpt-adapters[emulator]"') from None
+    _check_unpacked(data)
     try:
         file = docx.Document(io.BytesIO(data))
         blocks: list[str] = []
@@ -142,6 +146,21 @@ def _docx(name: str, data: bytes) -> Document:
     text = "\n\n".join(block for block in blocks if block)
     title = named or first_heading(text) or _title_from(name)
     return Document(title=title, text=text, description=_description(text))
+
+
+def _check_unpacked(data: bytes) -> None:
+    """Raise `Unreadable` for a Word file that would unpack to more than anybody writes.
+
+    Python's `zipfile` does not hand out more of a part than the size that the file declares for it.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as packed:
+            parts = packed.infolist()
+    except Exception as error:  # zipfile raises many kinds for damaged files
+        raise Unreadable(f"not a readable Word document: {error}") from error
+    text = sum(part.file_size for part in parts if part.filename.endswith((".xml", ".rels")))
+    if text > UNPACKED_TEXT or sum(part.file_size for part in parts) > UNPACKED:
+        raise Unreadable("it unpacks to more than a Word document may")
 
 
 def _decode(data: bytes) -> str:

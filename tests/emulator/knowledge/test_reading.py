@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+
 import pytest
 
 from customgpt_emulator.knowledge.documents import Unreadable, read_document
@@ -148,6 +151,14 @@ class TestDocuments:
     def test_what_cannot_be_read_says_why(self, name: str, data: bytes, reason: str):
         with pytest.raises(Unreadable, match=reason):
             read_document(name, data)
+
+    def test_a_word_file_that_unpacks_to_very_much_is_refused(self):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("word/document.xml", b" " * 40 * 2**20)
+        assert len(file.getvalue()) < 100_000
+        with pytest.raises(Unreadable, match="unpacks to more"):
+            read_document("bomb.docx", file.getvalue())
 
 
 class TestTerms:
