@@ -1,4 +1,4 @@
-"""The command `customgpt-demo`: nothing but a helpful sentence when an extra is missing."""
+"""The command `customgpt-demo`. It says what to install if an extra is missing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run the demo's command line; exits with 1 and a sentence when it cannot."""
+    """Run the demo, or exit with 1 and a message that says what to install."""
     try:
         from customgpt_demo.cli import demo
     except ImportError as missing:

@@ -1,11 +1,11 @@
-"""What `customgpt-demo` does: choose a server, stream through LangChain, list sources through LlamaIndex."""
+"""The demo: choose a destination, stream through LangChain, list sources through LlamaIndex."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -22,29 +22,29 @@ QUESTION = "How do refunds work, and what if I paid with a gift card?"
 
 
 @dataclass(frozen=True)
-class Server:
-    """Where the question goes: an address, a key, an agent, and a sentence that says plainly which it is."""
+class Destination:
+    """Where the question goes, and a text that says which it is: the real service or an emulator."""
 
     base_url: str
-    api_key: str
+    api_key: str = field(repr=False)
     project_id: int
     introduction: str
 
 
 @contextmanager
-def server(documents: Path | None) -> Iterator[Server]:
-    """Yield the real service when a key is set and no documents are named, else an emulator on a free port.
+def destination(documents: Path | None) -> Iterator[Destination]:
+    """Yield the real service if a key is set and no documents are named, else an emulator on a free port.
 
-    Raises `ConfigurationError` when a key is set and the agent's number is not.
+    Raises `ConfigurationError` if a key is set but no agent.
     """
     if documents is None and os.environ.get("CUSTOMGPT_API_KEY"):
         options = ClientOptions().resolve()
         if options.project_id is None:
             raise ConfigurationError(
-                "CUSTOMGPT_API_KEY is set but CUSTOMGPT_PROJECT_ID is not. Set it to your agent's number, "
+                "CUSTOMGPT_API_KEY is set but CUSTOMGPT_PROJECT_ID is not. Set it to your agent's id, "
                 "or pass --documents to use the emulator."
             )
-        yield Server(
+        yield Destination(
             options.base_url or "",
             options.api_key or "",
             options.project_id,
@@ -54,7 +54,7 @@ def server(documents: Path | None) -> Iterator[Server]:
         return
     subject = f"the files in {documents}" if documents else "the handbook of a made-up coffee roaster"
     with Emulator(documents=documents or HANDBOOK, tokens_per_second=60) as emulator:
-        yield Server(
+        yield Destination(
             emulator.base_url,
             emulator.api_key,
             emulator.project_id,
@@ -63,15 +63,15 @@ def server(documents: Path | None) -> Iterator[Server]:
         )
 
 
-def stream_with_langchain(question: str, at: Server, console: Console) -> None:
-    """Print the answer of a LangChain chat model while it comes."""
+def stream_with_langchain(question: str, at: Destination, console: Console) -> None:
+    """Print the answer of a LangChain chat model as it arrives."""
     model = ChatCustomGPT(project_id=at.project_id, api_key=at.api_key, base_url=at.base_url)
     for chunk in model.stream(question):
         console.print(chunk.text, end="", markup=False, highlight=False, soft_wrap=True)
     console.print("\n")
 
 
-def sources_with_llama_index(question: str, at: Server) -> Table:
+def sources_with_llama_index(question: str, at: Destination) -> Table:
     """Return the source nodes of a LlamaIndex query engine as a table."""
     engine = CustomGPTQueryEngine(project_id=at.project_id, api_key=at.api_key, base_url=at.base_url)
     response = engine.query(question)
@@ -87,7 +87,7 @@ def sources_with_llama_index(question: str, at: Server) -> Table:
 @click.option(
     "--documents",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Ask about the files of this folder, on the emulator, even with a key set.",
+    help="Ask the emulator about the files in this folder, even if a key is set.",
 )
 def demo(question: str, documents: Path | None) -> None:
     """Ask QUESTION through a LangChain chat model and through a LlamaIndex query engine.
@@ -97,7 +97,7 @@ def demo(question: str, documents: Path | None) -> None:
     """
     console = Console()
     try:
-        with server(documents) as chosen:
+        with destination(documents) as chosen:
             console.print(chosen.introduction, style="dim", highlight=False, markup=False)
             console.print(f"\n[bold]LangChain[/bold] · ChatCustomGPT.stream\n> {question}\n", highlight=False)
             stream_with_langchain(question, chosen, console)

@@ -61,7 +61,7 @@ def sample(name: str) -> str:
 
 
 def stream(name: str) -> str:
-    """Return a published stream; where only the data was published, as the data-only stream that it shows."""
+    """Return a published stream; where only the data was published, the data-only stream that it shows."""
     text = sample(name)
     if name.endswith(".sse"):
         return text

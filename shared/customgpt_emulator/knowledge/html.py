@@ -1,4 +1,4 @@
-"""HTML as Markdown: headings, lists, tables and code survive."""
+"""HTML to Markdown. Headings, lists, tables and code are kept."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def html_to_document(source: str) -> HtmlPage:
 
 
 def _unended(found: Sequence[Token]) -> set[str]:
-    """The silent elements that are begun and never ended: they would silence all the rest."""
+    """Return the silent elements that never end: they would hide everything after them."""
     opened = Counter[str]()
     for token in found:
         if token.text in _SILENT and token.kind == "start":

@@ -64,7 +64,7 @@ def tokens(source: str) -> Iterator[Token]:
             elif tag in _PROGRAMS:
                 return
             else:
-                never_ended.add(tag)  # and so it silences nothing
+                never_ended.add(tag)  # so it hides nothing
         elif name := _NAME.match(source, opening + 2) if source.startswith("</", opening) else None:
             at = source.find(">", name.end()) + 1
             if not at:
@@ -84,7 +84,7 @@ def tokens(source: str) -> Iterator[Token]:
 
 
 def _attributes(source: str, at: int) -> tuple[dict[str, str], int]:
-    """The attributes of a start tag, and where the tag ends; -1 when it never does."""
+    """Return the attributes of a start tag, and where the tag ends; -1 if it never does."""
     found: dict[str, str] = {}
     while True:
         at = _past(_SPACE, source, at)
@@ -109,7 +109,7 @@ def _attributes(source: str, at: int) -> tuple[dict[str, str], int]:
 
 
 def _past(pattern: re.Pattern[str], source: str, at: int) -> int:
-    """Where a pattern that fits everywhere ends."""
+    """Return where a match ends, of a pattern that matches everywhere."""
     match = pattern.match(source, at)
     return at if match is None else match.end()
 

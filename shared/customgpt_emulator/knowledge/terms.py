@@ -1,4 +1,4 @@
-"""The words of a prompt that count, and the forms in which a text may have them. Pure.
+"""The words of a prompt that count, and their forms in a text. Pure functions.
 
 A prompt is read in one go, and only as far as it could change the answer.
 """
@@ -16,7 +16,7 @@ __all__ = ["SEVERAL", "Terms"]
 READ = 20_000  # characters of a prompt or a passage; beyond them nothing is read
 WORDS = 2000  # of a prompt; nor beyond these
 MOST_TERMS = 32
-SEVERAL = 4  # terms; more of them ask several things at once
+SEVERAL = 4  # terms; a prompt with more of them asks several things at once
 
 _STOP_WORDS = (
     "a about after all also am an and any are as at be been before being but by can could did do "
@@ -29,7 +29,7 @@ _STOP_WORDS = (
     "taking took taken made make makes help better best good "
 )
 _STOP = frozenset(_STOP_WORDS.split())
-# Words of all kinds of questions and documents: they say nothing about what is asked.
+# Words that occur in all kinds of prompts: they do not say what is asked about.
 _WEAK_WORDS = (
     "time times date dates today tomorrow yesterday now day days week weeks month months year years hour "
     "hours minute minutes second seconds name names number numbers people person thing things way ways "
@@ -37,7 +37,7 @@ _WEAK_WORDS = (
     "errors first last"
 )
 _WEAK = frozenset(_WEAK_WORDS.split())
-# Whoever asks for a price is answered by an amount.
+# A question about a price is answered by an amount.
 _PRICES = frozenset({"cost", "costs", "price", "prices", "priced", "pricing", "expensive"})
 _PRICE_FORMS = ("cost*", "pric*", "euro", "euros", "eur", "usd", "dollar", "dollars")
 _SUFFIXES = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", "ed", "es", "s", "y", "e")
@@ -50,26 +50,26 @@ _SENTENCE_END = frozenset(".!?:\n")
 
 @dataclass(frozen=True)
 class Terms:
-    """The words of a prompt that count, each as the forms that it may have in a text.
+    """The words of a prompt that count, each with its forms in a text.
 
-    A form that ends in `*` stands for all words that begin so: `("pric*",)`, `("api", "apis")`.
+    A form that ends in `*` stands for all words that start like it: `("pric*",)`, `("api", "apis")`.
     """
 
     forms: tuple[tuple[str, ...], ...]
     strong: frozenset[int]
-    """The numbers of those that say what is asked about: not units of time, small numbers and the like."""
+    """The numbers of the terms that say what is asked about: not units of time and the like."""
     names: frozenset[int]
-    """Of these, the numbers of those that are written like names."""
+    """The numbers of the strong terms that are written like names."""
 
     @classmethod
     def of(cls, *prompts: str) -> Terms:
-        """Read the prompts, the most telling first; question words and the like are left out."""
+        """Return the terms of prompts, the most important first, without question words and the like."""
         found: dict[tuple[str, ...], tuple[bool, bool]] = {}
         for prompt in prompts:
             if len(found) == MOST_TERMS:
                 break
             words = _words(prompt)
-            # In a heading, or in capitals throughout, a capital letter tells nothing.
+            # In a heading, or in all capitals, a capital letter means nothing.
             telling = 2 * sum(written[0].isupper() for written, _ in words) <= len(words)
             read: set[str] = set()
             for written, begins in words:
@@ -87,7 +87,7 @@ class Terms:
         return cls(tuple(forms for forms, _ in kept), strong_ones, names & strong_ones)
 
     def suffice(self, found: set[int]) -> bool:
-        """Whether a passage that holds these terms is about what was asked.
+        """Return whether a passage with these terms is about what was asked.
 
         Of one or two strong terms it must hold all, of three or four all but one. More of them ask several
         things at once: half of all terms will do.
@@ -99,7 +99,7 @@ class Terms:
 
     @property
     def match(self) -> str:
-        """The full-text query, every word quoted: no prompt can be read as query syntax."""
+        """The full-text query. Every word is quoted, so that no prompt is read as query syntax."""
         forms = (form for term in self.forms for form in term)
         return " OR ".join(f'"{form[:-1]}"*' if form.endswith("*") else f'"{form}"' for form in forms)
 
@@ -108,7 +108,7 @@ class Terms:
         return [re.compile(" (?:" + "|".join(map(_pattern, term)) + ")") for term in self.forms]
 
     def found_in(self, text: str) -> set[int]:
-        """Which of the terms a text holds, by their numbers."""
+        """Return the numbers of the terms that a text has."""
         words = f" {_BETWEEN_WORDS.sub(' ', fold(text[:READ]))} "
         return {number for number, pattern in enumerate(self._patterns) if pattern.search(words)}
 
@@ -117,12 +117,12 @@ class Terms:
 
 
 def fold(text: str) -> str:
-    """Lower case without accents, as the index folds."""
+    """Return text in lower case without accents, like the index."""
     return _without_accents(text).lower()
 
 
 class _Plain(dict[int, str]):
-    """What each character is without its accents, found out when it is first met.
+    """Maps each character to itself without accents; filled as characters are met.
 
     One by one: `normalize` sorts a run of accents in a time that grows with the square of its length.
     """
@@ -144,7 +144,7 @@ def _without_accents(text: str) -> str:
 
 
 def _words(prompt: str) -> list[tuple[str, bool]]:
-    """The words of a prompt without their accents, and whether each begins a sentence."""
+    """Return the words of a prompt without accents, and whether each starts a sentence."""
     text = _without_accents(prompt[:READ])[:READ]
     found: list[tuple[str, bool]] = []
     end = 0
@@ -156,7 +156,7 @@ def _words(prompt: str) -> list[tuple[str, bool]]:
 
 
 def _forms(word: str) -> tuple[str, ...]:
-    """The forms of a word: its ending goes as long as four letters remain; shorter words have a plural."""
+    """Return the forms of a word: without its ending if four letters remain; a shorter word has a plural."""
     if word in _PRICES:
         return _PRICE_FORMS
     if not word.isalpha() or len(word) <= 2:
@@ -175,7 +175,7 @@ def _forms(word: str) -> tuple[str, ...]:
     return ((word[:-1] if doubled else word) + "*",)
 
 
-# What may follow the first four letters of a short word: "plan", "plans", "planned", and not "planet".
+# What may follow a stem of four letters: "plan", "plans", "planned", but not "planet".
 _ENDINGS = "s|es|e|en|y|ies|ied|ing|ings|ed|er|ers|al|ly|able|ment|ments"
 
 
