@@ -39,28 +39,11 @@ from langchain_core.exceptions import (
 from langchain_core.tools import ToolException
 
 import customgpt_transport.errors as transport
+from customgpt_transport.errors import CustomGPTError as CustomGPTError
+from customgpt_transport.errors import TransportError as TransportError
 
-__all__ = [
-    "APIError",
-    "AnswerFailed",
-    "AuthenticationFailed",
-    "BadRequest",
-    "CertificateRefused",
-    "ConfigurationError",
-    "ConnectionFailed",
-    "ConnectionLost",
-    "CreditsExhausted",
-    "CustomGPTToolError",
-    "ErrorResponse",
-    "NotFound",
-    "PermissionDenied",
-    "ProtocolError",
-    "RateLimited",
-    "RequestTimeout",
-    "ServerError",
-    "StreamInterrupted",
-    "Unresolved",
-]
+__all__ = ["CustomGPTToolError", "ErrorResponse"]
+__all__ += transport.__all__
 
 
 class ErrorResponse:

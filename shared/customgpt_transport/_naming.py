@@ -21,7 +21,7 @@ _CLOCKS = {
     "events": ("No event came for {:g} s", "event_timeout"),
 }
 
-
+_MAY_BE_DONE = "The service may have done what was asked: look before you repeat it."
 _PASSWORD = re.compile(r"://[^/?#\s]+@")  # of a proxy, in a library's message
 
 
@@ -44,8 +44,7 @@ def certificate_refused(options: ClientOptions, detail: object) -> CertificateRe
 def dropped(detail: object) -> ConnectionLost:
     """Return the error for a connection lost after sending, without a complete answer."""
     return ConnectionLost(
-        f"The connection was lost before the answer was complete: {_short(detail)}. "
-        "The service may have done what was asked: look before you repeat it."
+        f"The connection was lost before the answer was complete: {_short(detail)}. {_MAY_BE_DONE}"
     )
 
 
@@ -53,34 +52,26 @@ def silent(clock: str, seconds: float) -> RequestTimeout:
     """Return the error for a clock that ran out: connect, first_byte, idle or events."""
     words, option = _CLOCKS[clock]
     sent = clock != "connect"
-    rest = (
-        "The service may have done what was asked: look before you repeat it."
-        if sent
-        else "Nothing was sent."
-    )
+    rest = _MAY_BE_DONE if sent else "Nothing was sent."
     return RequestTimeout(f"{words.format(seconds)} (ClientOptions.{option}). {rest}", clock=clock, sent=sent)
 
 
 def session_busy(seconds: float, session_id: str) -> RequestTimeout:
     """Return the error for a wait for another prompt in the same conversation."""
-    return RequestTimeout(
+    sentence = (
         f"The conversation was still busy with another prompt of this process after {seconds:g} s "
-        "(ClientOptions.session_wait). Nothing was sent: ask again, or use another session_id.",
-        clock="session",
-        sent=False,
-        session_id=session_id,
+        "(ClientOptions.session_wait). Nothing was sent: ask again, or use another session_id."
     )
+    return RequestTimeout(sentence, clock="session", sent=False, session_id=session_id)
 
 
 def slots_busy(options: ClientOptions, session_id: str) -> RequestTimeout:
     """Return the error for a wait for one of `max_concurrent_prompts`."""
-    return RequestTimeout(
+    sentence = (
         f"All max_concurrent_prompts={options.max_concurrent_prompts} were still under way after "
-        f"{options.session_wait:g} s (ClientOptions.session_wait). Nothing was sent: ask again later.",
-        clock="session",
-        sent=False,
-        session_id=session_id,
+        f"{options.session_wait:g} s (ClientOptions.session_wait). Nothing was sent: ask again later."
     )
+    return RequestTimeout(sentence, clock="session", sent=False, session_id=session_id)
 
 
 def garbled(detail: object) -> ProtocolError:
@@ -92,7 +83,7 @@ def garbled(detail: object) -> ProtocolError:
 
 
 def too_large(most: int) -> ProtocolError:
-    """An answer that is no stream was not read to its end."""
+    """Return the error for an answer that is no stream, and was not read to its end."""
     return ProtocolError(
         f"The answer is larger than {most} bytes. "
         "Raise ClientOptions(max_event_bytes=...) if answers of that size are expected."

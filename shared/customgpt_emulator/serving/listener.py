@@ -35,11 +35,6 @@ class Listener:
         address: tuple[str, int] = self._runner.addresses[0][:2]
         return address
 
-    @property
-    def refuses(self) -> bool:
-        """Whether the port is closed for the moment."""
-        return bool(self._kept)
-
     def refuse(self, seconds: float | None) -> None:
         """Close the port. Idle connections are closed at once, busy ones after their answer."""
         if _running_loop() is self._loop:
