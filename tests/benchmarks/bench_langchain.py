@@ -196,7 +196,7 @@ def _tokens() -> Iterator[Ratio]:
             yield Ratio(
                 f"CPU of {name} beyond langchain-core's, of ChatOpenAI's", (a - b) / (c - d), 0.08, note=note
             )
-        LOOP.run_until_complete(ours._async_client().aclose())
+        LOOP.run_until_complete(ours._clients.aclose())
 
 
 def _construction() -> Iterator[Ratio]:
