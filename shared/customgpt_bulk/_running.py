@@ -84,8 +84,8 @@ class Run:
             tuple(page) for page in ledger.each("SELECT project_id, id FROM pages WHERE problem IS NULL")
         }
         spent = self._summary.prompts
-        credits = None if max_credits is None else Credits(max_credits, ledger.fact("credits"), spent)  # noqa: A001
-        self._budget = Budget(spent, max_prompts, credits, self._client.limits.get, self._keep_credits)
+        allowed = None if max_credits is None else Credits(max_credits, ledger.fact("credits"), spent)
+        self._budget = Budget(spent, max_prompts, allowed, self._client.limits.get, self._keep_credits)
         self._pace = Pace(rpm, options.clock, stop)
         self._trouble = 0
         self._came_back = False

@@ -82,7 +82,7 @@ class Raw:
     def call(self, method: str, path: str, **options: object) -> requests.Response:
         """`path` below /api/v1, or below the agent when it does not begin with a slash."""
         url = f"{self.emulator.base_url}/api/v1{path}" if path.startswith("/") else f"{self.project}/{path}"
-        return self.http.request(method, url.rstrip("/"), timeout=20, **options)  # type: ignore[arg-type]
+        return self.http.request(method, url.rstrip("/"), timeout=20, **options)
 
     def session(self, name: str = "test") -> str:
         answer = self.call("POST", "conversations", json={"name": name})

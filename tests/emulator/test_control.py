@@ -98,7 +98,7 @@ class TestFaults:
                 requests.post(
                     f"{raw.emulator.base_url}/_emulator/release", headers=raw.http.headers, timeout=20
                 )
-            )  # type: ignore[arg-type]
+            )
             assert b"finish" in answer.content
 
     def test_the_port_refuses_and_comes_back(self, raw: Raw):

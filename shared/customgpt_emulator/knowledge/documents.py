@@ -149,9 +149,9 @@ def _docx(name: str, data: bytes) -> Document:
 
 
 def _check_unpacked(data: bytes) -> None:
-    """Raise `Unreadable` for a Word file that would unpack to more than anybody writes.
+    """Raise `Unreadable` for a Word file that declares to unpack to more than anybody writes.
 
-    Python's `zipfile` does not hand out more of a part than the size that the file declares for it.
+    Only the declared sizes are checked: a part that inflates beyond its own is not found out here.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as packed:

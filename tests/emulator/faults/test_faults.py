@@ -433,9 +433,9 @@ class TestOrders:
 
     def test_with_words_that_do_not_exist_are_refused(self, server: Emulator):
         with pytest.raises(TypeError, match="cut_after takes no 'time'"):
-            server.faults.cut_after(time=3)  # type: ignore[call-arg]
+            server.faults.cut_after(time=3)
         with pytest.raises(TypeError, match="gzip takes no 'persist'"):
-            server.faults.gzip(persist=True)  # type: ignore[call-arg]
+            server.faults.gzip(persist=True)
 
     def test_are_gone_after_a_reset(self, raw: Raw):
         raw.emulator.faults.error(500, times=None)

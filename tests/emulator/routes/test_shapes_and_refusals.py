@@ -36,7 +36,7 @@ class TestTheKey:
         self, server: Emulator, method: str, path: str, authorization: str | None
     ):
         headers = {"Authorization": authorization.encode()} if authorization else {}
-        answer = requests.request(method, server.base_url + path, headers=headers, timeout=20)  # type: ignore[arg-type]
+        answer = requests.request(method, server.base_url + path, headers=headers, timeout=20)
         assert answer.status_code == 401
         assert answer.json() == {
             "status": "error",

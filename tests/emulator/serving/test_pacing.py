@@ -72,7 +72,7 @@ class TestAPacedEmulator:
 
     def test_sends_the_same_bytes_as_one_without_pacing(self, handbook: Path):
         def body(**pacing: float) -> bytes:
-            emulator = Emulator(documents=handbook, seed=1, **pacing)  # type: ignore[arg-type]
+            emulator = Emulator(documents=handbook, seed=1, **pacing)
             with emulator, requests.Session() as http:
                 http.headers["Authorization"] = f"Bearer {emulator.api_key}"
                 return Raw(emulator, http).send("Aurora", params={"stream": 1}).content
